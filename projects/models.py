@@ -1,0 +1,145 @@
+"""Projects, the people in them, and their prompts."""
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from jobs.models import Job
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user: "AbstractUser | AnonymousUser") -> "ProjectQuerySet":
+        """The projects that this person may open: all for an operator, else those they are a member of."""
+        return self if user.is_staff else self.filter(memberships__user_id=user.pk, memberships__left_at=None)
+
+
+class Project(models.Model):
+    """One preference-collection effort: its prompts, guidelines, people and rounds."""
+
+    class Mode(models.TextChoices):
+        BEST = "best", "Pick the best answer"
+        RANK = "rank", "Rank all answers"
+
+    name = models.CharField(max_length=80, unique=True)
+    slug = models.SlugField(max_length=80, unique=True, help_text="Its name in addresses and commands.")
+    description = models.CharField(max_length=200, blank=True)
+    mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.BEST)
+    answers_per_comparison = models.PositiveSmallIntegerField(
+        default=2, validators=[MinValueValidator(2), MaxValueValidator(8)]
+    )
+    overlap = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(10)],
+        help_text="How many people judge each comparison.",
+    )
+    held_out_percent = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MaxValueValidator(90)],
+        help_text="Share of the prompts kept out of training for ever, to measure with. Counts for later imports.",
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ProjectQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("project", args=[self.slug])
+
+    def guidelines(self) -> "Guidelines | None":
+        """Return the newest version of the guidelines. One query."""
+        return self.guideline_versions.order_by("-version").first()
+
+
+class Guidelines(models.Model):
+    """One version of a project's guidelines, in Markdown. Never changed: an edit is the next version."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guideline_versions")
+    version = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "version"], name="guidelines_version")]
+
+    def __str__(self) -> str:
+        return f"{self.project}, guidelines version {self.version}"
+
+
+class Membership(models.Model):
+    """A person's part in a project. Leaving is a date: what they judged stays theirs."""
+
+    class Role(models.TextChoices):
+        ANNOTATOR = "annotator"
+        ADMIN = "admin"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.ANNOTATOR)
+    joined_at = models.DateTimeField(db_default=Now())
+    left_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "user"], name="one_membership")]
+
+    def __str__(self) -> str:
+        return f"{self.user}, {self.role} of {self.project}"
+
+
+class PromptImport(Job):
+    """A file of prompts on its way in. Its prompts become visible all at once, when it has succeeded."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="imports")
+    source = models.CharField(max_length=200, help_text="The file's name, as people know it.")
+    path = models.CharField(max_length=500, help_text="The copy of the file under WINNOW_HOME.")
+    added = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    held_out = models.PositiveIntegerField(default=0)
+
+
+class PromptQuerySet(models.QuerySet["Prompt"]):
+    def imported(self) -> "PromptQuerySet":
+        """Leave out the prompts of an import that has not succeeded (yet)."""
+        return self.filter(source__status=Job.Status.SUCCEEDED)
+
+    def train(self) -> "PromptQuerySet":
+        return self.filter(side=Prompt.Side.TRAIN)
+
+    def held_out(self) -> "PromptQuerySet":
+        return self.filter(side=Prompt.Side.HELD_OUT)
+
+
+class Prompt(models.Model):
+    """Chat messages ending in a user turn, known by the SHA-256 of their canonical JSON."""
+
+    class Side(models.TextChoices):
+        TRAIN = "train"
+        HELD_OUT = "held_out", "held out"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
+    source = models.ForeignKey(PromptImport, on_delete=models.PROTECT, related_name="prompts")
+    digest = models.CharField(max_length=64)
+    messages = models.JSONField()
+    side = models.CharField(max_length=10, choices=Side.choices)
+    external_id = models.CharField(max_length=200, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = PromptQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "digest"], name="one_prompt_per_digest")]
+        indexes = [models.Index(fields=["project", "side", "id"])]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+    @property
+    def text(self) -> str:
+        """The last user turn: what a list shows."""
+        content: str = self.messages[-1]["content"]
+        return content
