@@ -1,0 +1,68 @@
+"""What a person sees of a comparison: the answers in an order of their own, and nothing that tells models apart."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.core import signing
+
+from annotate.models import Comparison, Lease
+from generation.models import Completion
+from projects.models import Prompt
+
+SALT = "annotate.blind"
+SPEAKERS = {"system": "Instructions", "user": "Person", "assistant": "Model"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    number: int  # its place on the page, from 1
+    text: str
+    cut_off: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a page showed: sealed into it, it comes back with the choice, even after the lease has ended."""
+
+    shown: list[int]
+    opened_at: datetime
+
+
+class BrokenSeal(ValueError):
+    """The seal was not made by us, or for another person or comparison."""
+
+
+def answers(lease: Lease) -> list[Answer]:
+    """Return the answers in the order shown. Of those that read the same the first stands for all. One query."""
+    rows = lease.comparison.answers.order_by("-pk")
+    by_slot = {
+        slot: (text, finish == Completion.Finish.LENGTH)
+        for slot, text, finish in rows.values_list("number", "completion__text", "completion__finish_reason")
+    }
+    return [Answer(number, *by_slot[slot]) for number, slot in enumerate(lease.shown, start=1)]
+
+
+def earlier(prompt: Prompt) -> list[tuple[str, str]]:
+    """Return what was said before the prompt's last turn: by whom, and the text."""
+    return [(SPEAKERS[message["role"]], message["content"]) for message in prompt.messages[:-1]]
+
+
+def seal(lease: Lease) -> str:
+    facts = [lease.comparison_id, lease.person_id, lease.shown, lease.opened_at.isoformat()]
+    return signing.dumps(facts, salt=SALT)
+
+
+def unseal(text: str, person: User, comparison: Comparison) -> Seen:
+    """Return what the page showed.
+
+    Raises:
+        BrokenSeal: this person was not shown this comparison by it.
+    """
+    try:
+        comparison_id, person_id, shown, opened_at = signing.loads(text, salt=SALT)
+    except signing.BadSignature as error:
+        raise BrokenSeal from error
+    if (comparison_id, person_id) != (comparison.pk, person.pk):
+        raise BrokenSeal
+    return Seen(shown, datetime.fromisoformat(opened_at))
