@@ -1,0 +1,9 @@
+"""One thread for the tiny models: more only wait for each other."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
