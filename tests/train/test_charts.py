@@ -1,0 +1,143 @@
+import pytest
+
+from tests.train.conftest import step_line
+from train.charts import (
+    PLOT_WIDTH,
+    Mark,
+    Scale,
+    decimal,
+    downsample,
+    interval,
+    keep_apart,
+    likelihood_finding,
+    mark,
+    nice_scale,
+    path,
+    round_charts,
+    series,
+    smooth,
+    step_labels,
+)
+
+
+def test_downsample_keeps_the_ends_and_the_order():
+    points = [(step, float(step)) for step in range(1, 1001)]
+    kept = downsample(points)
+    assert len(kept) == 200
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
+    assert kept == sorted(kept)
+
+
+def test_downsample_leaves_a_short_line_alone():
+    assert downsample([(1, 2.0), (2, 3.0)]) == [(1, 2.0), (2, 3.0)]
+
+
+def test_smooth_is_a_mean_that_forgets():
+    """With weight 0.5: 1; (0.5·0.5·1 + 0.5·3) / 0.75 = 7/3."""
+    assert smooth([(1, 1.0), (2, 3.0)], 0.5) == [(1, 1.0), (2, pytest.approx(7 / 3))]
+    assert [value for _, value in smooth([(step, 4.0) for step in range(5)])] == pytest.approx([4.0] * 5)
+
+
+def test_series_leaves_out_what_is_no_number():
+    rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}, {"step": 3}]
+    assert series(rows, "loss") == [(1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "ticks"),
+    [
+        ([0.55, 0.7], 0.5, 0.7, ("0.7", "0.6", "0.5")),
+        ([-142.0, -160.5], -180, -140, ("−140", "−160", "−180")),
+        ([0.0, 0.32], 0.0, 0.4, ("0.4", "0.2", "0.0")),
+        ([3.0, 3.0], None, None, None),
+        ([-0.2, 0.9], -1.0, 1.0, ("1", "0", "−1")),
+    ],
+)
+def test_a_nice_scale_holds_the_values_between_round_numbers(values, low, high, ticks):
+    scale = nice_scale(values)
+    assert scale.low <= min(values) <= max(values) <= scale.high
+    if ticks:
+        assert (scale.low, scale.high) == pytest.approx((low, high))
+        assert scale.ticks() == ticks
+
+
+def test_a_path_runs_from_left_to_right_and_downwards():
+    assert path([(0, 0.0), (5, 1.0), (10, 0.5)], Scale(0, 10), Scale(0, 1)) == "M0 100 50 0 100 50"
+    assert path([], Scale(0, 1), Scale(0, 1)) == ""
+
+
+def test_a_mark_stands_on_its_line():
+    assert mark("p", (10, 0.25), Scale(0, 10), Scale(0, 1), "now") == Mark("p", f"{PLOT_WIDTH}%", "75%", "now")
+
+
+def test_labels_of_near_points_move_apart():
+    above, below = keep_apart(Mark("p", "9%", "52%", "a"), Mark("p rej", "9%", "50%", "b"))
+    assert (above.label, below.label) == ("b", "a")
+    assert below.dy - above.dy > 13  # pixels: the text's size
+    far = [Mark("p", "9%", "10%", "a"), Mark("p", "9%", "90%", "b")]
+    assert keep_apart(*far) == far
+
+
+def test_the_present_step_is_named_only_where_it_has_room():
+    assert [label.text for label in step_labels(60, 100)] == ["step 0", "60", "100"]
+    assert [label.text for label in step_labels(95, 1000)] == ["step 0", "1,000"]
+
+
+def test_a_minus_is_a_minus():
+    assert decimal(-1234.56, 1) == "−1,234.6"
+    assert decimal(-0.001, 2) == "0.00"
+
+
+def test_interval_is_wilsons():
+    """p = 1/2, n = 100, z = 1.96: centre 1/2, half width 0.0962."""
+    assert interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    low, high = interval(1.0, 3)
+    assert high == 1.0
+    assert 0.4 < low < 0.5
+
+
+def test_there_is_no_chart_before_the_first_step():
+    assert round_charts([{"stage": "loading", "done": 1, "total": 1}], 0) == []
+
+
+def test_the_titles_say_what_was_found():
+    loss, accuracy, margin, likelihood = round_charts([step_line(step) for step in range(1, 6)], 0)
+    assert loss.title.startswith("Loss fell to 0.6")
+    assert loss.quantity == "smoothed, from 0.683"
+    assert accuracy.title == "It orders 75% of the pairs as people did"
+    assert margin.title == "Chosen answers are ahead by 0.16"
+    assert likelihood.title == "Chosen answers got more likely, rejected ones less"
+    assert [mark.label for mark in likelihood.marks] == ["chosen −140", "rejected −150"]
+
+
+def test_held_out_pairs_are_rings_and_lead_the_title():
+    rows = [step_line(step) for step in range(1, 11)]
+    rows.append(
+        {"step": 10, "steps": 10, "eval_loss": 0.6, "eval_rewards/accuracies": 0.66, "eval_rewards/margins": 0.2}
+    )
+    loss, accuracy, margin, _ = round_charts(rows, 512)
+    assert accuracy.title == "It orders 66% of the held-out pairs as people did"
+    assert accuracy.quantity == "95% interval 62% to 70%; training 75%, smoothed; chance is 50%"
+    assert loss.quantity.endswith("held out 0.600")
+    assert [mark.label for mark in margin.marks if mark.kind == "p hollow"] == ["0.20"]
+    assert "Held out: 66%." in accuracy.sentence
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "finding"),
+    [
+        (-0.1, -0.4, "All answers got less likely, rejected ones most"),
+        (-0.4, -0.1, "All answers got less likely, chosen ones most"),
+        (0.3, 0.1, "All answers got more likely, chosen ones most"),
+        (0.1, -0.1, "Chosen answers got more likely, rejected ones less"),
+        (-0.1, 0.1, "Chosen answers got less likely, rejected ones more"),
+        (0.001, -0.002, "The answers are as likely as before"),
+    ],
+)
+def test_the_finding_about_likelihood(chosen, rejected, finding):
+    assert likelihood_finding([step_line(1, **{"rewards/chosen": chosen, "rewards/rejected": rejected})]) == finding
+
+
+def test_a_step_without_a_finite_loss_is_passed_over():
+    charts = round_charts([step_line(1), step_line(2, loss=None), step_line(3)], 0)
+    assert charts[0].title.startswith("Loss fell") or charts[0].title.startswith("Loss is")

@@ -1,0 +1,167 @@
+"""Freezing judgements into a dataset: which revisions count, what a line says, and that it can be done again."""
+
+import json
+import uuid
+
+import pytest
+
+from annotate.judging import Choice, best_of, read_ranking, record, take_back, tie
+from annotate.models import Revision
+from projects.models import Prompt
+from train.datasets import (
+    NothingToTrainOn,
+    current_dataset,
+    decided,
+    export,
+    freeze,
+    new_dataset,
+    part_file,
+    trl_lines,
+)
+
+ANSWERS = ["short", "a bit longer", "the longest of them"]
+
+
+@pytest.fixture
+def comparison(project, add_prompts, sampled):
+    """One comparison of three answers to a training prompt."""
+    project.answers_per_comparison = 3
+    project.overlap = 3
+    project.save()
+    prompt = next(prompt for prompt in add_prompts("Why is the sea salty?", "Name a tree.") if prompt.side == "train")
+    (comparison,) = sampled({prompt: ANSWERS})
+    return comparison
+
+
+def slot_of(comparison, text):
+    return comparison.answers.get(completion__text=text).number
+
+
+def judge(person, comparison, choice):
+    shown = list(range(comparison.slots))
+    return record(person, comparison, choice, shown=shown, client_key=str(uuid.uuid4()))
+
+
+def lines(dataset, part=Prompt.Side.TRAIN):
+    return [json.loads(line) for line in part_file(dataset, part).read_text().splitlines()]
+
+
+def test_it_works(project, comparison, bob):
+    winner = slot_of(comparison, "short")
+    revision = judge(bob, comparison, best_of(winner, 3))
+    dataset = new_dataset(project)
+    freeze(dataset)
+    (group,) = lines(dataset)
+    assert group["prompt"] == comparison.prompt.messages
+    assert group["prompt_token_ids"] == [1, 2, 3]
+    assert [answer["text"] for answer in group["completions"]] == [
+        comparison.answers.get(number=number).completion.text for number in range(3)
+    ]
+    losers = [slot for slot in range(3) if slot != winner]
+    assert group["rankings"] == [{"tiers": [[winner], losers], "unordered": [1], "weight": 1, "revision": revision.pk}]
+    assert (dataset.train_groups, dataset.train_pairs, dataset.held_out_pairs) == (1, 2, 0)
+    assert list(dataset.revisions.all()) == [revision]
+
+
+def test_the_trainer_reads_what_is_frozen(project, comparison, bob):
+    from train.engine.groups import labelled_pairs, read_groups
+
+    judge(bob, comparison, read_ranking("2>1=3", [0, 1, 2]))
+    dataset = new_dataset(project)
+    freeze(dataset)
+    (group,) = read_groups(part_file(dataset, Prompt.Side.TRAIN))
+    pairs = labelled_pairs(group.votes, count=False, half_ties=False)
+    assert {(pair.first, pair.second, pair.label) for pair in pairs} == {(0, 1, 0.0), (1, 2, 1.0)}
+
+
+def test_what_is_judged_later_is_not_in_it(project, comparison, bob, dora):
+    judge(bob, comparison, best_of(0, 3))
+    dataset = new_dataset(project)
+    judge(dora, comparison, best_of(1, 3))
+    judge(bob, comparison, best_of(2, 3))
+    freeze(dataset)
+    (group,) = lines(dataset)
+    assert [ranking["tiers"][0] for ranking in group["rankings"]] == [[0]]
+
+
+def test_only_the_last_revision_of_a_person_counts(project, comparison, bob, dora):
+    judge(bob, comparison, best_of(0, 3))
+    judge(bob, comparison, best_of(1, 3))
+    judge(dora, comparison, best_of(2, 3))
+    take_back(dora, project, "taken-back")
+    dataset = new_dataset(project)
+    freeze(dataset)
+    (group,) = lines(dataset)
+    assert [ranking["tiers"][0] for ranking in group["rankings"]] == [[1]]
+
+
+def test_freezing_again_gives_the_same_bytes(project, comparison, bob):
+    judge(bob, comparison, best_of(0, 3))
+    dataset = new_dataset(project)
+    freeze(dataset)
+    before = part_file(dataset, "train").read_bytes()
+    dataset.frozen_at = None
+    freeze(dataset)
+    assert part_file(dataset, "train").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(Revision.Kind.BOTH_BAD), Choice(Revision.Kind.SKIPPED), tie(3)], ids=["bad", "skip", "tie"]
+)
+def test_without_a_pair_there_is_nothing_to_train_on(project, comparison, bob, choice):
+    judge(bob, comparison, choice)
+    with pytest.raises(NothingToTrainOn, match="has no preference pair to train on. Judge some answers"):
+        new_dataset(project)
+    assert not project.datasets.exists()
+
+
+def test_held_out_prompts_go_to_their_own_part(project, comparison, bob):
+    judge(bob, comparison, best_of(0, 3))
+    Prompt.objects.filter(pk=comparison.prompt_id).update(side=Prompt.Side.HELD_OUT)
+    with pytest.raises(NothingToTrainOn):
+        new_dataset(project)
+
+
+def test_a_dataset_is_made_anew_only_when_something_was_judged(project, comparison, bob, dora):
+    judge(bob, comparison, best_of(0, 3))
+    first = current_dataset(project)
+    assert current_dataset(project) == first
+    judge(dora, comparison, best_of(0, 3))
+    assert current_dataset(project).number == 2
+
+
+def test_the_export_is_trl_s_format(project, comparison, bob):
+    winner = slot_of(comparison, "short")
+    judge(bob, comparison, best_of(winner, 3))
+    rows = [json.loads(line) for line in export(current_dataset(project), "train")]
+    assert [row["chosen"] for row in rows] == [[{"role": "assistant", "content": "short"}]] * 2
+    assert {row["rejected"][0]["content"] for row in rows} == {"a bit longer", "the longest of them"}
+    assert all(row["prompt"] == comparison.prompt.messages for row in rows)
+    assert set(rows[0]) == {"prompt", "chosen", "rejected"}
+
+
+@pytest.mark.parametrize(
+    ("tiers", "pairs"),
+    [
+        ([[[0], [1]]], [(0, 1)]),
+        ([[[0], [1]], [[0], [1]], [[1], [0]]], [(0, 1)]),
+        ([[[0], [1]], [[1], [0]]], []),
+        ([[[0, 1]]], []),
+        ([[[2], [0, 1]]], [(2, 0), (2, 1)]),
+    ],
+    ids=["one", "majority", "even", "tie", "best of three"],
+)
+def test_the_majority_decides_a_pair(tiers, pairs):
+    assert sorted(decided({"rankings": [{"tiers": ranking} for ranking in tiers]})) == sorted(pairs)
+
+
+def test_trl_lines_keep_every_turn_and_every_character():
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße “مرحبا” 🐑"}]
+    group = {
+        "prompt": messages,
+        "completions": [{"text": "a\nb"}, {"text": "</script>"}],
+        "rankings": [{"tiers": [[1], [0]]}],
+    }
+    (line,) = trl_lines([json.dumps(group)])
+    assert json.loads(line)["prompt"] == messages
+    assert "Grüße" in line

@@ -1,0 +1,183 @@
+import pytest
+from django.urls import reverse
+
+from generation.models import Policy
+from train.forms import likely_rate, plain
+from train.models import Dataset, Round
+from train.rounds import RoundSettings, launch_round
+
+ADDRESS = "/p/plain/rounds/launch/"
+
+
+@pytest.fixture
+def page(client, alice, project):
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def filled(policy):
+    return {
+        "start": policy.pk,
+        "reference": "",
+        "method": "lora",
+        "lora_rank": "16",
+        "beta": "0.1",
+        "learning_rate": "2e-4",
+        "epochs": "1",
+        "groups_per_step": "4",
+        "max_steps": "",
+        "seed": "0",
+    }
+
+
+@pytest.fixture
+def adapter(project, policy):
+    return Policy.objects.create(
+        name="Plain answers, round 1",
+        path="x",
+        fingerprint="a" * 64,
+        tokenizer_fingerprint="t" * 64,
+        project=project,
+        base=policy,
+        lora_rank=8,
+    )
+
+
+def test_it_launches_a_round(page, judged, filled, policy, alice):
+    response = page.post(ADDRESS, filled | {"beta": "0.3", "max_steps": "20", "seed": "5"})
+    round = Round.objects.get()
+    assert response.url == reverse("round", args=["plain", 1])
+    assert (round.number, round.start, round.reference, round.created_by) == (1, policy, policy, alice)
+    assert RoundSettings(**round.configuration) == RoundSettings(beta=0.3, max_steps=20, seed=5)
+
+
+def test_it_takes_another_reference(page, judged, filled, policy, adapter):
+    page.post(ADDRESS, filled | {"start": adapter.pk, "lora_rank": "8", "reference": policy.pk})
+    round = Round.objects.get()
+    assert (round.start, round.reference) == (adapter, policy)
+
+
+def test_it_starts_with_the_preset(page, judged, policy):
+    initial = page.get(ADDRESS).context["form"].initial
+    assert (initial["start"], initial["method"], initial["lora_rank"]) == (policy, "lora", 16)
+    assert (initial["beta"], initial["learning_rate"], initial["groups_per_step"]) == ("0.1", "2e-4", 4)
+
+
+def test_it_starts_with_the_last_rounds_settings(page, project, judged, policy):
+    launch_round(project, policy, RoundSettings(method="full", learning_rate=5e-6, epochs=2))
+    response = page.get(ADDRESS)
+    initial = response.context["form"].initial
+    assert (initial["method"], initial["learning_rate"], initial["epochs"]) == ("full", "5e-6", 2)
+    assert "Everything is set as in round 1." in response.content.decode()
+
+
+def test_settings_that_do_not_fit_an_adapter_are_not_offered_for_it(page, project, judged, policy, adapter):
+    launch_round(project, policy, RoundSettings(method="full", learning_rate=5e-6))
+    response = page.get(ADDRESS)
+    initial = response.context["form"].initial
+    assert (initial["start"], initial["method"], initial["lora_rank"]) == (adapter, "lora", 8)
+    assert initial["learning_rate"] == "2e-4"
+    assert "Everything is set as in" not in response.content.decode()
+
+
+def test_it_shows_what_there_is_to_train_on(page, judged):
+    text = page.get(ADDRESS).content.decode()
+    assert "3 pairs" in text
+    assert "<dt>People</dt><dd>1</dd>" in text
+    assert "<dt>Held-out pairs, to measure with</dt><dd>1</dd>" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"beta": "-0.1"}, "beta", "Beta (β) must be a number above 0, got -0.1. Typical values are 0.05 to 0.5."),
+        ({"beta": "much"}, "beta", "Give a number such as 0.5 or 5e-6."),
+        (
+            {"learning_rate": "0"},
+            "learning_rate",
+            "Learning rate must be a number above 0, got 0.0. LoRA: 1e-4 to 5e-4; full: 1e-7 to 1e-5.",
+        ),
+        (
+            {"learning_rate": "5e-3", "method": "full"},
+            "learning_rate",
+            "5e-3 is 500 times the highest usual rate; the model would break. Did you mean 5e-6?",
+        ),
+        (
+            {"learning_rate": "2"},
+            "learning_rate",
+            "2 is 4,000 times the highest usual rate; the model would break. Did you mean 2e-4?",
+        ),
+        (
+            {"learning_rate": "2e-14"},
+            "learning_rate",
+            "2e-14 is so far below the usual rates that nothing would change. Did you mean 2e-4?",
+        ),
+        ({"epochs": "0"}, "epochs", "Give a whole number of 1 or more."),
+        ({"lora_rank": "600"}, "lora_rank", "Give a whole number from 1 to 512."),
+        ({"lora_rank": ""}, "lora_rank", "Give the adapter's rank, such as 16."),
+        ({"start": ""}, "start", "Choose a policy."),
+    ],
+)
+def test_it_says_what_is_wrong_and_keeps_what_was_typed(page, judged, filled, changes, field, message):
+    response = page.post(ADDRESS, filled | changes)
+    assert response.status_code == 200
+    form = response.context["form"]
+    assert form.errors == {field: [message]}
+    assert form[field].value() == changes[field]
+    assert not Round.objects.exists()
+    assert not Dataset.objects.exists()
+
+
+def test_an_adapter_goes_on_as_an_adapter_of_its_rank(page, judged, filled, adapter):
+    response = page.post(ADDRESS, filled | {"start": adapter.pk, "method": "full", "learning_rate": "5e-6"})
+    assert response.context["form"].errors["method"] == [
+        "Plain answers, round 1 is an adapter, and training goes on in it. "
+        "Choose an adapter here, or start from Tiny base."
+    ]
+    response = page.post(ADDRESS, filled | {"start": adapter.pk})
+    assert response.context["form"].errors["lora_rank"] == [
+        "Plain answers, round 1 has rank 8, and training goes on in it. Give 8, or start from Tiny base."
+    ]
+    assert page.post(ADDRESS, filled | {"start": adapter.pk, "lora_rank": "8"}).status_code == 302
+
+
+def test_the_reference_must_read_the_same_tokens(page, judged, filled):
+    other = Policy.objects.create(name="Other", path="x", fingerprint="b" * 64, tokenizer_fingerprint="u" * 64)
+    response = page.post(ADDRESS, filled | {"reference": other.pk})
+    assert response.context["form"].errors["reference"] == [
+        "It reads other tokens than Tiny base. Choose a policy of the same base model, or none."
+    ]
+
+
+def test_without_pairs_it_leads_to_judging(page, filled):
+    response = page.post(ADDRESS, filled)
+    text = response.content.decode()
+    assert "Plain answers has no preference pair to train on." in text
+    assert reverse("judge", args=["plain"]) in text
+    assert not Round.objects.exists()
+
+
+def test_the_likely_rate_keeps_the_digits():
+    assert likely_rate(5e-3, "full") == pytest.approx(5e-6)
+    assert likely_rate(0.6, "lora") == pytest.approx(6e-5)
+    assert likely_rate(3, "lora") == pytest.approx(3e-4)
+
+
+def test_numbers_are_written_as_people_type_them():
+    assert [plain(value) for value in (0.1, 2e-4, 5e-6, 1.5e-7, 1, 0.05)] == [
+        "0.1",
+        "2e-4",
+        "5e-6",
+        "1.5e-7",
+        "1",
+        "0.05",
+    ]
+
+
+def test_queries(page, project, policy, judged, adapter, django_assert_num_queries):
+    # 1 session, 2 person, 3 project, 4 membership; defaults: 5 newest policy, 6 last round; pairs: 7 last round,
+    # 8 figures; 9 the next number; the policies to choose from: 10 whether the first is empty, 11 to start from,
+    # 12 for the reference
+    with django_assert_num_queries(12):
+        page.get(ADDRESS)

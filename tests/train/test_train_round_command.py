@@ -1,0 +1,74 @@
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from generation.models import Policy
+from jobs import follow
+from jobs.models import Job
+from train.models import Round
+from train.rounds import RoundSettings
+
+
+def train(*options):
+    output = io.StringIO()
+    call_command("train_round", "plain", *options, stdout=output)
+    return output.getvalue()
+
+
+def test_it_queues_a_round_with_the_pages_defaults(judged, policy):
+    assert train("--no-wait") == "Queued as round 1, from Tiny base.\n"
+    round = Round.objects.get()
+    assert (round.start, round.reference) == (policy, policy)
+    assert RoundSettings(**round.configuration) == RoundSettings()
+
+
+def test_it_obeys_its_options(judged, policy):
+    other = Policy.objects.create(name="Other", path="x", fingerprint="a" * 64, tokenizer_fingerprint="t" * 64)
+    options = "--method full --beta 0.2 --learning-rate 5e-6 --epochs 2 --groups-per-step 8 --max-steps 5 --seed 3"
+    train("--from", "Tiny base", "--reference", str(other.pk), *options.split(), "--no-wait")
+    round = Round.objects.get()
+    assert (round.start, round.reference) == (policy, other)
+    chosen = RoundSettings(
+        method="full", beta=0.2, learning_rate=5e-6, epochs=2, groups_per_step=8, max_steps=5, seed=3
+    )
+    assert RoundSettings(**round.configuration) == chosen
+
+
+def test_it_follows_the_round_and_names_the_policy(judged, policy, monkeypatch):
+    def done():
+        Round.objects.update(policy=policy)
+        Job.objects.filter(queue="training").update(status="succeeded", progress=5, total=5)
+
+    monkeypatch.setattr(follow, "wait", done)
+    assert train().splitlines()[1:] == [
+        "round 1 of Plain answers: queued",
+        "round 1 of Plain answers: succeeded, 5 of 5",
+        "It made the policy “Tiny base”.",
+    ]
+
+
+def test_it_fails_with_the_rounds_error(judged, policy, monkeypatch):
+    monkeypatch.setattr(follow, "wait", lambda: Job.objects.update(status="failed", error="No memory."))
+    with pytest.raises(CommandError, match=r"^No memory\.$"):
+        train()
+
+
+def test_it_checks_like_the_page(judged, policy):
+    with pytest.raises(CommandError, match="--learning-rate: 2 is 4,000 times the highest usual rate"):
+        train("--learning-rate", "2")
+    with pytest.raises(CommandError, match="--beta: Beta .* must be a number above 0, got -1.0."):
+        train("--beta=-1")
+    assert not Round.objects.exists()
+
+
+def test_it_lists_what_there_is_for_an_unknown_name(judged, policy):
+    with pytest.raises(CommandError, match="There is no project “plane”. Known: plain."):
+        call_command("train_round", "plane")
+    with pytest.raises(CommandError, match=rf"There is no policy “Tiny”. Known: Tiny base \({policy.pk}\)."):
+        train("--from", "Tiny")
+
+
+def test_without_pairs_it_says_what_to_do(project, policy):
+    with pytest.raises(CommandError, match="Plain answers has no preference pair to train on. Judge some answers"):
+        train()

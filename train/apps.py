@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class TrainConfig(AppConfig):
+    name = "train"

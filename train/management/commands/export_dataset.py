@@ -1,0 +1,49 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from generation.finding import project_named
+from jobs.files import whole_file
+from projects.models import Project, Prompt
+from train.datasets import PARTS, NothingToTrainOn, current_dataset, export
+from train.models import Dataset
+
+
+class Command(BaseCommand):
+    help = "Write a dataset as preference pairs, one JSON object a line, that `datasets` and TRL load unchanged."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project", help="the project's name in addresses, such as demo")
+        parser.add_argument("--dataset", type=int, help="its number; without it, all that is judged by now is frozen")
+        parser.add_argument("--part", choices=PARTS, default=Prompt.Side.TRAIN)
+        parser.add_argument("--output", default="-", help="a file, or - for the terminal")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = project_named(options["project"])
+        dataset = find_dataset(project, options["dataset"])
+        try:
+            lines = export(dataset, options["part"])
+            if options["output"] == "-":
+                self.stdout.writelines(lines)
+                return
+            with whole_file(Path(options["output"])) as file:
+                file.writelines(lines)
+        except FileNotFoundError as error:
+            raise CommandError(f"The file of {dataset} is gone from the data folder.") from error
+        self.stderr.write(f"{dataset}, {options['part']}: written to {options['output']}.")
+
+
+def find_dataset(project: Project, number: int | None) -> Dataset:
+    if number is None:
+        try:
+            return current_dataset(project)
+        except NothingToTrainOn as error:
+            raise CommandError(str(error)) from error
+    dataset: Dataset | None = project.datasets.filter(number=number).first()
+    if dataset is None:
+        known = ", ".join(map(str, project.datasets.order_by("number").values_list("number", flat=True))) or "none yet"
+        raise CommandError(f"{project} has no dataset {number}. Known: {known}.")
+    if not dataset.frozen_at:
+        raise CommandError(f"Dataset {number} is not frozen yet: its round does that when it starts.")
+    return dataset

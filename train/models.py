@@ -1,0 +1,79 @@
+"""Datasets frozen from judgements, and the rounds that train on them."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from annotate.models import Revision
+from generation.models import Policy, SamplingJob
+from jobs.models import Job
+from projects.models import Project
+
+
+class Dataset(models.Model):
+    """A numbered, frozen, hashed set of groups with a train and a held-out part.
+
+    It holds the revisions that counted when revision number `as_of` was the newest: revisions never change, so
+    freezing can be repeated and gives the same bytes.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
+    number = models.PositiveIntegerField()
+    as_of = models.PositiveBigIntegerField(help_text="The newest revision's id when the dataset was asked for.")
+    revisions = models.ManyToManyField(Revision, related_name="datasets")
+    frozen_at = models.DateTimeField(null=True)
+    train_groups = models.PositiveIntegerField(default=0)
+    train_pairs = models.PositiveIntegerField(default=0)
+    held_out_groups = models.PositiveIntegerField(default=0)
+    held_out_pairs = models.PositiveIntegerField(default=0)
+    train_sha256 = models.CharField(max_length=64, blank=True)
+    held_out_sha256 = models.CharField(max_length=64, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="one_dataset_per_number")]
+
+    def __str__(self) -> str:
+        return f"dataset {self.number} of {self.project}"
+
+
+class Round(Job):
+    """One training run: dataset, starting policy, reference policy, configuration, and the policy it made."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="rounds")
+    number = models.PositiveIntegerField()
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="rounds")
+    start = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="rounds_from")
+    reference = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="+")
+    configuration = models.JSONField(help_text="What the admin chose; the run folder holds all that ran.")
+    summary = models.JSONField(null=True, help_text="The trainer's summary.json.")
+    policy = models.ForeignKey(Policy, null=True, on_delete=models.PROTECT, related_name="made_by")
+    before_and_after = models.ForeignKey(
+        SamplingJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Held-out answers of both."
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="one_round_per_number")]
+
+    def get_absolute_url(self) -> str:
+        return reverse("round", args=[self.project.slug, self.number])
+
+
+class RoundMetric(models.Model):
+    """One line of the trainer's metrics.jsonl."""
+
+    round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="metrics")
+    attempt = models.PositiveIntegerField()
+    line = models.PositiveIntegerField()
+    values = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["round", "attempt", "line"], name="one_metric_per_line")]
+
+    def __str__(self) -> str:
+        return f"line {self.line} of {self.round}"
