@@ -1,0 +1,150 @@
+"""Every address as every role. A new address fails this test until it has its line in the table."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+
+from annotate.judging import best_of, record
+from annotate.queue import next_lease
+from generation.models import SamplingJob
+from projects.models import Membership, Prompt
+from train.datasets import freeze
+from train.rounds import RoundSettings, launch_round
+
+ROLES = ("anonymous", "charlie", "bob", "alice", "olga")  # nobody, a stranger, an annotator, an admin, an operator
+TO_SIGN_IN = "sent to sign in"
+LET_IN = "let in"  # and then refused for the empty form, each page in its way
+
+
+@dataclass(frozen=True)
+class Row:
+    """An address and what each role gets of it; `post` where that is the method which does something."""
+
+    statuses: tuple[Any, ...]
+    arguments: dict[str, Any] = field(default_factory=dict)
+    post: dict[str, str] | None = None
+
+
+def everybody(status: Any, **options: Any) -> Row:
+    return Row((TO_SIGN_IN, status, status, status, status), **options)
+
+
+def members(status: Any, **options: Any) -> Row:
+    return Row((TO_SIGN_IN, 404, status, status, status), **options)
+
+
+def admins(status: int, **options: Any) -> Row:
+    return Row((TO_SIGN_IN, 404, 403, status, status), **options)
+
+
+def operators(status: int, **options: Any) -> Row:
+    return Row((TO_SIGN_IN, 403, 403, 403, status), **options)
+
+
+# An address may stand here more than once: by GET, and by POST. Empty forms are refused with the page (200).
+TABLE = [
+    ("login", Row((200, 302, 302, 302, 302))),
+    ("logout", everybody(302, post={})),
+    ("home", everybody(200)),
+    ("password_change", everybody(200)),
+    ("password_change", everybody(200, post={})),
+    ("project", Row((TO_SIGN_IN, 404, 302, 200, 200))),
+    ("new_project", operators(200)),
+    ("new_project", operators(200, post={})),
+    ("prompts", admins(200)),
+    ("import_prompts", admins(200, post={})),
+    ("prompt_imports", admins(200)),
+    ("people", admins(200)),
+    ("add_person", admins(200, post={})),
+    ("change_person", admins(302, arguments={"pk": "dora"}, post={"role": "annotator"})),
+    ("remove_person", admins(302, arguments={"pk": "dora"}, post={})),
+    ("settings", admins(200)),
+    ("settings", admins(200, post={})),
+    ("sampling", admins(200)),
+    ("sampling", admins(200, post={})),
+    ("sampling_job", admins(200, arguments={"pk": "job"})),
+    ("cancel_sampling", admins(302, arguments={"pk": "job"}, post={})),
+    ("resume_sampling", admins(302, arguments={"pk": "job"}, post={})),
+    ("policies", admins(200)),
+    ("register_policy", operators(200)),
+    ("register_policy", operators(200, post={})),
+    ("judge", members(200)),
+    ("submit", members(LET_IN, arguments={"comparison": "comparison"}, post={})),
+    ("take_back", members(LET_IN, post={})),
+    ("guidelines", members(200)),
+    ("rounds", admins(200)),
+    ("launch_round", admins(200)),
+    ("launch_round", admins(200, post={})),
+    ("round", admins(200, arguments={"number": 1})),
+    ("cancel_round", admins(302, arguments={"number": 1}, post={})),
+    ("resume_round", admins(302, arguments={"number": 1}, post={})),
+    ("datasets", admins(200)),
+    ("freeze_dataset", admins(302, post={})),
+    ("download_dataset", admins(200, arguments={"number": 1, "part": "train"})),
+]
+
+
+@pytest.fixture
+def ids(project, policy, alice, bob, dora, charlie, olga, add_prompts, sampled) -> dict[str, int]:
+    """A project with something at every address."""
+    prompts = add_prompts("One?", "Two?")
+    Prompt.objects.update(side=Prompt.Side.TRAIN)
+    comparisons = sampled({prompt: ["yes", "no"] for prompt in prompts})
+    lease = next_lease(dora, project)
+    record(dora, lease.comparison, best_of(0, 2), shown=lease.shown, client_key="key")
+    freeze(launch_round(project, policy, RoundSettings()).dataset)
+    left = next(comparison for comparison in comparisons if comparison != lease.comparison)
+    membership = Membership.objects.get(user=dora)
+    return {"job": SamplingJob.objects.get().pk, "comparison": left.pk, "dora": membership.pk}
+
+
+def patterns(found: list[Any]) -> list[URLPattern]:
+    return [leaf for one in found for leaf in ([one] if isinstance(one, URLPattern) else patterns(one.url_patterns))]
+
+
+def test_every_address_is_in_the_table():
+    names = {pattern.name for pattern in patterns(get_resolver().url_patterns)}
+    assert names == {name for name, _ in TABLE}
+
+
+def address(name: str, row: Row, ids: dict[str, int]) -> str:
+    pattern = next(one for one in patterns(get_resolver().url_patterns) if one.name == name)
+    arguments = {key: ids.get(value, value) for key, value in row.arguments.items()}
+    if "slug" in pattern.pattern.converters:
+        arguments["slug"] = "plain"
+    return reverse(name, kwargs=arguments)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_address_answers_as_it_should(client, django_user_model, ids, role):
+    """All addresses in one test, each in a transaction that is taken back: the data is made once a role."""
+    person = None if role == "anonymous" else django_user_model.objects.get(username=role)
+    found, expected = {}, {}
+    for name, row in TABLE:
+        url = address(name, row, ids)
+        client.logout()
+        if person:
+            client.force_login(person)
+        savepoint = transaction.savepoint()
+        answer = client.get(url) if row.post is None else client.post(url, row.post)
+        transaction.savepoint_rollback(savepoint)
+        sent_away = answer.status_code == 302 and answer.headers["Location"] == f"/sign-in/?next={url}"
+        status = row.statuses[ROLES.index(role)]
+        let_in = status == LET_IN and answer.status_code in (200, 302, 400) and not sent_away
+        line = f"{'GET' if row.post is None else 'POST'} {url}"
+        found[line] = TO_SIGN_IN if sent_away else LET_IN if let_in else answer.status_code
+        expected[line] = status
+    assert found == expected
+
+
+def test_nothing_is_done_without_a_token(ids, olga):
+    """Another site's page cannot send a form in the name of who is signed in."""
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(olga)
+    posts = [(name, row) for name, row in TABLE if row.post is not None]
+    answers = {name: client.post(address(name, row, ids), row.post).status_code for name, row in posts}
+    assert answers == dict.fromkeys(answers, 403)

@@ -1,0 +1,85 @@
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from web.demo import ACCOUNTS_FILE
+
+FIRST_PAGE_PATIENCE_SECONDS = 60
+
+
+class Command(BaseCommand):
+    help = "Start everything (web server, workers, device process, janitor) and stop all of it on Ctrl-C."
+
+    def handle(self, *args: object, **options: object) -> None:
+        host, _, port = settings.WINNOW_LISTEN.rpartition(":")
+        refuse_if_taken(host, int(port))
+        address = f"http://{'localhost' if host in ('127.0.0.1', 'localhost') else host}:{port}/"
+        environment = {
+            **os.environ,
+            "WINNOW_HOME": str(settings.WINNOW_HOME),
+            "WINNOW_PYTHON": sys.executable,
+            "WINNOW_SUPERVISED": "1",
+        }
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", "config/supervisord.conf"],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            process_group=0,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.stop(supervisor))
+        threading.Thread(target=self.greet, args=(address, supervisor), daemon=True).start()
+        status = supervisor.wait()
+        self.stdout.write("Winnow has stopped.")
+        if status:
+            raise CommandError(f"The supervisor ended with status {status}; see {settings.WINNOW_HOME}/log.")
+
+    def stop(self, supervisor: "subprocess.Popen[bytes]") -> None:
+        self.stdout.write("\nStopping; running jobs go on at the next start.")
+        supervisor.send_signal(signal.SIGTERM)
+
+    def greet(self, address: str, supervisor: "subprocess.Popen[bytes]") -> None:
+        """Say where the page is, and how to sign in, once it answers."""
+        deadline = time.monotonic() + FIRST_PAGE_PATIENCE_SECONDS
+        while supervisor.poll() is None:
+            try:
+                httpx.get(address, timeout=2)
+                break
+            except httpx.HTTPError:
+                if time.monotonic() > deadline:
+                    self.stderr.write(f"The web server does not answer; see {settings.WINNOW_HOME}/log/web.log.")
+                    return
+                time.sleep(0.2)
+        accounts = settings.WINNOW_HOME / ACCOUNTS_FILE
+        self.stdout.write(f"\nWinnow is at {address}\n{sign_in(accounts)}\nCtrl-C stops everything.\n")
+        self.stdout.flush()
+
+
+def refuse_if_taken(host: str, port: int) -> None:
+    another = "choose another address: WINNOW_LISTEN=127.0.0.1:8001 make run"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            taken = f"{host}:{port} is taken: Winnow, or something else, is running there. Stop it, or {another}"
+            raise CommandError(taken) from error
+        raise CommandError(f"Winnow cannot listen on {host}:{port}: {error.strerror}. Please {another}") from error
+
+
+def sign_in(accounts: Path) -> str:
+    if accounts.exists():
+        return f"Sign in with one of these (kept in {accounts}):\n{accounts.read_text()}"
+    return "Sign in with your account. The first operator is made by: .venv/bin/python manage.py createsuperuser"
