@@ -15,6 +15,7 @@ from projects.access import add_member
 from projects.models import Membership, Project, Prompt
 from projects.prompts import import_prompts, lines_to_jsonl, run_import
 from tests.browser import browser  # noqa: F401  (a fixture)
+from tests.threads import shared_database  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery"

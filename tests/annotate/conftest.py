@@ -1,10 +1,8 @@
-"""Comparisons to judge, and a database that threads really share."""
+"""Comparisons to judge."""
 
-import sqlite3
 from itertools import count
 
 import pytest
-from django.db import connections
 
 
 @pytest.fixture
@@ -21,26 +19,3 @@ def comparisons(project, add_prompts, sampled):
         return sampled({prompt: [f"Reply {i} to {prompt.text}" for i in range(answers)] for prompt in new})
 
     return make
-
-
-@pytest.fixture
-def shared_database(transactional_db, tmp_path):
-    """Let each thread have a connection of its own, as in production. To be asked for before any row is made.
-
-    The tests' SQLite is one connection to a database in memory; for such a test it is copied to a file.
-    """
-    memory = connections["default"]
-    if memory.vendor != "sqlite":
-        yield
-        return
-    memory.ensure_connection()
-    path, name = tmp_path / "race.sqlite3", memory.settings_dict["NAME"]
-    with sqlite3.connect(path) as file:
-        memory.connection.backup(file)
-    file.close()
-    connections.settings["default"]["NAME"] = str(path)
-    connections["default"] = connections.create_connection("default")
-    yield
-    connections["default"].close()
-    connections["default"] = memory
-    connections.settings["default"]["NAME"] = name

@@ -3,33 +3,16 @@
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 
 from annotate.judging import Choice, Kind, best_of, record, take_back
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
 from annotate.queue import next_lease
+from tests.threads import together
 
 pytestmark = pytest.mark.usefixtures("shared_database")
-
-
-def together(*calls: Callable[[], object]) -> list[object]:
-    """Make the calls at the same moment and return what they return."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], object]) -> object:
-        try:
-            barrier.wait(timeout=20)
-            return call()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return [future.result(timeout=60) for future in [threads.submit(run, call) for call in calls]]
 
 
 def crowd(how_many: int) -> list[User]:

@@ -114,7 +114,7 @@ def judge_with_keys(page: Page) -> int:
         judged += 1
         if judged == 2:
             judge_one(page, lambda: page.keyboard.press("u"))
-            expect(page.get_by_text("Taken back: choose again.")).to_be_visible()
+            expect(page.get_by_text("Taken back: choose again.", exact=True)).to_be_visible()
             judge_one(page, lambda: page.keyboard.press("1"))
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
     return judged
