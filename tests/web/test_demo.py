@@ -1,5 +1,6 @@
 """The demo: what a newcomer finds, and that nothing in it has a default password."""
 
+import re
 import stat
 
 import pytest
@@ -11,7 +12,7 @@ from generation.models import SamplingJob
 from jobs.models import Job
 from projects.models import Project, Prompt
 from tests.engine.tiny import save_model
-from web.management.commands.run import refuse_if_taken, sign_in
+from web.management.commands.run import address, refuse_if_taken, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
@@ -68,6 +69,25 @@ def test_a_taken_port_is_said_before_anything_starts(live_server):
     host, port = live_server.thread.host, live_server.thread.port
     with pytest.raises(CommandError, match=f"{host}:{port} is taken.*WINNOW_LISTEN"):
         refuse_if_taken(host, port)
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [("127.0.0.1:8000", "127.0.0.1", 8000), ("[::1]:8001", "[::1]", 8001), ("winnow.lan:80", "winnow.lan", 80)],
+)
+def test_where_to_listen_is_an_address_and_a_port(listen, host, port):
+    assert address(listen) == (host, port)
+
+
+@pytest.mark.parametrize("listen", ["8000", "localhost", "127.0.0.1:", "127.0.0.1:http", ":8000", "::1:99999"])
+def test_nonsense_for_where_to_listen_is_refused_with_an_example(listen):
+    with pytest.raises(CommandError, match=re.escape(f"WINNOW_LISTEN is {listen!r}") + ".*127.0.0.1:8001"):
+        address(listen)
+
+
+def test_an_address_of_another_machine_is_said_before_anything_starts():
+    with pytest.raises(CommandError, match="cannot listen on 203.0.113.1:8000.*WINNOW_LISTEN"):
+        refuse_if_taken("203.0.113.1", 8000)
 
 
 def test_without_the_demo_it_says_how_to_make_an_account(tmp_path):
