@@ -95,6 +95,14 @@ def test_a_server_that_never_makes_sense_fails_the_job(job, device, monkeypatch)
     assert "It failed 6 times without an answer in between." in job.error
 
 
+def test_a_server_gets_time_to_come_back(job, device, monkeypatch):
+    """A device process that died is not back within five failures in a row: time decides too."""
+    monkeypatch.setattr(sampling, "PAUSE_AFTER_FAILURE_SECONDS", 0)
+    run(job, device, lambda request, calls: (200, b"garbage") if calls <= 40 else good(request, calls))
+    assert job.status == Job.Status.SUCCEEDED
+    assert Completion.objects.count() == 9
+
+
 def test_a_refused_prompt_keeps_its_reason_and_the_others_go_on(job, device):
     def answer(request, calls):
         if "tree" in request["messages"][-1]["content"]:

@@ -135,6 +135,14 @@ class TestImport:
         call_command("import_prompts", "plain", str(file))
         assert capsys.readouterr().out.startswith("2 prompts imported, 1 were there already, ")
 
+    @pytest.mark.django_db(transaction=True)
+    def test_the_command_tells_the_same_when_a_worker_is_quicker(self, project, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr("jobs.attempts.announce", lambda job: run_job(job.pk, run_import))
+        file = tmp_path / "prompts.jsonl"
+        file.write_text('{"prompt": "a"}\n{"prompt": "b"}\n')
+        call_command("import_prompts", "plain", str(file))
+        assert capsys.readouterr().out.startswith("2 prompts imported, 0 were there already, ")
+
     def test_the_command_names_what_is_wrong(self, project, tmp_path):
         with pytest.raises(CommandError, match="There is no project 'other'. There are: plain."):
             call_command("import_prompts", "other", "x")

@@ -1,5 +1,6 @@
 """Freezing judgements into a dataset: which revisions count, what a line says, and that it can be done again."""
 
+import hashlib
 import json
 import uuid
 
@@ -8,11 +9,13 @@ import pytest
 from annotate.judging import Choice, best_of, read_ranking, record, take_back, tie
 from annotate.models import Revision
 from projects.models import Prompt
+from tests.threads import together
 from train.datasets import (
     NothingToTrainOn,
     current_dataset,
     decided,
     export,
+    folder,
     freeze,
     new_dataset,
     part_file,
@@ -128,6 +131,16 @@ def test_a_dataset_is_made_anew_only_when_something_was_judged(project, comparis
     assert current_dataset(project) == first
     judge(dora, comparison, best_of(0, 3))
     assert current_dataset(project).number == 2
+
+
+def test_asked_for_by_many_at_once_it_is_one_dataset_in_whole_files(shared_database, project, comparison, bob):
+    judge(bob, comparison, best_of(0, 3))
+    datasets = together(*[lambda: current_dataset(project)] * 6)
+    assert len({dataset.pk for dataset in datasets}) == 1
+    dataset = project.datasets.get()
+    assert hashlib.sha256(part_file(dataset, Prompt.Side.TRAIN).read_bytes()).hexdigest() == dataset.train_sha256
+    assert sorted(path.name for path in folder(dataset).iterdir()) == ["held_out.jsonl", "train.jsonl"]
+    assert dataset.revisions.count() == 1
 
 
 def test_the_export_is_trl_s_format(project, comparison, bob):
