@@ -5,7 +5,7 @@ import json
 import pytest
 
 from train.engine.errors import DataError
-from train.engine.groups import Pair, Votes, labelled_pairs, read_groups
+from train.engine.groups import Pair, Votes, count_votes, labelled_pairs, read_groups
 
 
 def write(tmp_path, *lines):
@@ -20,7 +20,7 @@ def line(**changes):
 
 
 def votes(tmp_path, *lines):
-    return read_groups(write(tmp_path, *lines))[0].votes
+    return count_votes(read_groups(write(tmp_path, *lines))[0].rankings)
 
 
 def test_best_of_k_says_nothing_of_the_losers(tmp_path):
@@ -66,7 +66,7 @@ def test_plain_pairs_of_one_prompt_become_one_group(tmp_path):
     )
     first, second = read_groups(path)
     assert [completion.text for completion in first.completions] == ["hi", "no", "hm"]
-    assert first.votes == [Votes(0, 1, 1, 0, 0), Votes(0, 2, 1, 0, 0)]
+    assert count_votes(first.rankings) == [Votes(0, 1, 1, 0, 0), Votes(0, 2, 1, 0, 0)]
     assert [completion.text for completion in second.completions] == ["x", "y"]
 
 
@@ -75,7 +75,7 @@ def test_plain_pairs_of_one_prompt_become_one_group(tmp_path):
     [
         ("{", "is not valid JSON"),
         ("[1]", "must be a JSON object, got [1]."),
-        ({"prompt": "p"}, "must have `prompt` and either `completions` or both `chosen` and `rejected`"),
+        ({"prompt": "p"}, "must have `prompt` and `completions`, or both `chosen` and `rejected`"),
         (line(prompt=[{"role": "user"}]), ": `prompt` must be a text or a list of messages with `role` and `content`"),
         (line(prompt=[{"role": "assistant", "content": "a"}]), ": `prompt` ends with an assistant turn."),
         (line(completions=["a"]), ": `completions` must be a list of at least 2 answers"),

@@ -6,6 +6,7 @@ import torch
 from tests.engine.tiny import make_model
 from train.engine.errors import ModelError
 from train.engine.log_probs import collate, score, sequence_log_probs
+from train.engine.memory import TokenBudget
 from train.engine.models import check_logits
 from train.engine.stop import StopRequest
 from train.engine.tokens import TokenSequence
@@ -90,7 +91,7 @@ def test_no_tensor_of_tokens_times_vocabulary_is_kept(model):
 
 
 def test_score_gives_the_rows_back_in_their_order(model):
-    scored = score(model, ROWS, token_budget=10, stop=StopRequest(), **FLOAT32)
+    scored = score(model, ROWS, budget=TokenBudget(10, "cpu", print), stop=StopRequest(), **FLOAT32)
     assert scored.tolist() == pytest.approx([plain_log_prob(model, row) for row in ROWS], abs=1e-5)
     assert not scored.requires_grad
 

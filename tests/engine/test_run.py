@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.engine.tiny import make_config, make_folder, make_groups, write_jsonl
+from tests.engine.tiny import make_config, make_folder, make_groups, make_loss, write_jsonl
 from train.engine.config import TrainingConfig
 from train.engine.errors import DataError, EngineError, ModelError, Stopped
 from train.engine.fingerprint import weights_fingerprint
@@ -51,9 +51,9 @@ def summary(output):
     return json.loads((output / "summary.json").read_text())
 
 
-def command(config):
+def command(config, *options):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return {"args": [sys.executable, "-m", "train.engine", str(config)], "cwd": ROOT, "env": environment}
+    return {"args": [sys.executable, "-m", "train.engine", str(config), *options], "cwd": ROOT, "env": environment}
 
 
 @pytest.mark.parametrize("changes", [{}, FULL, {"dtype": "bfloat16"}])
@@ -74,8 +74,8 @@ def test_what_it_writes(folder):
     assert sorted(path.name for path in output.iterdir()) == ["config.json", "metrics.jsonl", "policy", "summary.json"]
     assert set(steps(output)[0]) == {
         "step", "steps", "epoch", "loss", "rewards/chosen", "rewards/rejected", "rewards/accuracies",
-        "rewards/margins", "logps/chosen", "logps/rejected", "grad_norm", "learning_rate", "tokens_per_second",
-        "peak_memory_bytes",
+        "rewards/margins", "logps/chosen", "logps/rejected", "log_ratio/chosen", "log_ratio/rejected", "grad_norm",
+        "learning_rate", "tokens_per_second", "padding_share", "cut_share", "peak_memory_bytes",
     }  # fmt: skip
     assert [line["step"] for line in lines(output) if "eval_loss" in line] == [4, 6]
     stages = [line["stage"] for line in lines(output) if "stage" in line]
@@ -137,8 +137,14 @@ def test_a_reference_may_be_an_adapter_policy(folder):
 @pytest.mark.parametrize(
     ("lora", "sentence"),
     [
-        ({"rank": 8, "alpha": 8}, r"`lora.rank` is 8, but the adapter in .* that is to be trained further has 4"),
-        ({"rank": 4, "alpha": 4}, r"`lora.alpha` is 4, but the adapter in .* has 8. Give 8, or merge"),
+        (
+            {"rank": 8, "alpha": 8, "target_modules": "all-linear"},
+            r"`lora.rank` is 8, but the adapter in .* that is to be trained further has 4",
+        ),
+        (
+            {"rank": 4, "alpha": 4, "target_modules": "all-linear"},
+            r"`lora.alpha` is 4, but the adapter in .* has 8. Give 8, or merge",
+        ),
         ({"rank": 4, "alpha": 8, "target_modules": ["q_proj"]}, r"`lora.target_modules` is \['q_proj'\], but"),
     ],
 )
@@ -176,7 +182,7 @@ def test_two_runs_are_bit_identical(folder, changes):
 def test_the_reference_cache_is_used_again(folder):
     cache = {"reference_cache": str(folder / "cache")}
     first = train(folder, "first", **cache)
-    second = train(folder, "second", loss={"beta": 0.5}, **cache)
+    second = train(folder, "second", loss=make_loss(beta=0.5), **cache)
     third = train(folder, "third", dtype="bfloat16", max_steps=1, **cache)
     computed = [summary(output)["reference"]["computed"] for output in (first, second, third)]
     assert computed == [64, 0, 64]
@@ -238,6 +244,50 @@ def test_it_stops_with_a_sentence(folder, changes, sentence):
         train(folder, **changes)
 
 
+def test_nothing_to_train_stops_the_run(folder, monkeypatch):
+    wrap = peft.get_peft_model
+    monkeypatch.setattr(peft, "get_peft_model", lambda *arguments: wrap(*arguments).requires_grad_(False))
+    with pytest.raises(ModelError, match="No weight would be trained: the model has no trainable parameter."):
+        train(folder)
+
+
+def test_the_check_reads_the_data_and_trains_nothing(folder):
+    config = folder / "config.json"
+    config.write_text(json.dumps(make_config(folder, max_completion_tokens=4)))
+    done = subprocess.run(**command(config, "--check"), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"data: {folder / 'train.jsonl'}"
+    assert {"  groups: 12", "  completions: 48", "  pairs: 36", "  completions_cut: 48"} <= set(lines)
+    assert f"held_out: {folder / 'held_out.jsonl'}" in lines
+    assert not (folder / "run").exists()
+    (folder / "train.jsonl").write_text('{"prompt": 3}\n')
+    done = subprocess.run(**command(config, "--check"), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "line 1 must have" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["sigmoid_norm", "robust", "hinge", "ipo", "ipo_norm", "plackett_luce"])
+def test_every_loss_learns(folder, name):
+    beta = {"sigmoid_norm": 2.0, "ipo_norm": 2.0}.get(name, 0.1)
+    smoothing = 0.1 if name == "robust" else 0.0
+    loss = make_loss(name=name, beta=beta, label_smoothing=smoothing, ties="half", nll_weight=0.1)
+    found = steps(train(folder, loss=loss, epochs=4))
+    assert found[-1]["loss"] < found[0]["loss"]
+    if not name.endswith("_norm"):  # rewards are sums, and longer answers have larger ones
+        assert found[-1]["rewards/accuracies"] > 0.9
+    assert found[-1]["log_ratio/chosen"] > found[-1]["log_ratio/rejected"]
+
+
+def test_plain_pairs_train(folder):
+    rows = [
+        {"chosen": f"\n\nHuman: say {i}\n\nAssistant: ok", "rejected": f"\n\nHuman: say {i}\n\nAssistant: no no"}
+        for i in range(8)
+    ]
+    write_jsonl(folder / "train.jsonl", rows)
+    assert steps(train(folder, held_out=None))[-1]["rewards/accuracies"] == 1
+
+
 def test_it_refuses_a_folder_that_holds_a_policy(folder):
     train(folder, max_steps=1)
     with pytest.raises(EngineError, match=r"holds a policy already. Give another `output`."):
@@ -269,7 +319,7 @@ def test_a_policy_is_written_whole_or_not_at_all(folder, monkeypatch):
 def test_a_stop_request_is_obeyed_and_leaves_no_policy(folder):
     stop = StopRequest()
     stop.request()
-    with pytest.raises(Stopped, match="asked to stop and has stopped. No policy was written."):
+    with pytest.raises(Stopped, match="asked to stop and has stopped. No policy was written;"):
         run(TrainingConfig.from_dict(make_config(folder)), stop)
     assert not (folder / "run" / "policy").exists()
 
@@ -295,7 +345,7 @@ def test_sigterm_ends_it_with_143(folder):
     _, error = process.communicate(timeout=60)
     assert time.monotonic() - asked < 10
     assert process.returncode == 143
-    assert error.endswith("The run was asked to stop and has stopped. No policy was written.\n")
+    assert error.endswith("No policy was written; the same command goes on from its last checkpoint.\n")
     assert "has stopped" in json.loads((folder / "run" / "error.json").read_text())["error"]
     assert not (folder / "run" / "policy").exists()
 

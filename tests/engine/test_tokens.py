@@ -2,24 +2,26 @@
 
 import pytest
 
-from tests.engine.tiny import byte_ids, make_tokenizer
+from tests.engine.tiny import byte_ids, make_loss, make_tokenizer
+from train.engine.config import LossConfig
 from train.engine.errors import DataError
 from train.engine.fingerprint import tokenizer_fingerprint
-from train.engine.groups import Completion, RawGroup, Votes
+from train.engine.groups import Completion, Ranking, RawGroup
 from train.engine.tokens import GroupTokenizer
 
 HELLO = [{"role": "user", "content": "hi"}]
 # <|im_start|> user \n hi <|im_end|> \n <|im_start|> assistant \n
 HELLO_IDS = [1, *byte_ids("user\nhi"), 2, *byte_ids("\n"), 1, *byte_ids("assistant\n")]
-ASKED = [Votes(0, 1, 1, 0, 0)]
+ASKED = [Ranking(((0,), (1,)))]
+LOSS = LossConfig(**make_loss())
 
 
 def tokenize(*completions, prompt=HELLO, tokenizer=None, limits=(100, 100), **more):
     """Tokenise one group and return it with what was counted."""
     made = GroupTokenizer(tokenizer or make_tokenizer(), (2,), 272, *limits)
     answers = [Completion(answer) if isinstance(answer, str) else answer for answer in completions]
-    votes = more.pop("votes", ASKED)
-    groups = made.tokenize([RawGroup("f, line 1", prompt, answers, votes, **more)], count=False, half_ties=False)
+    rankings = more.pop("rankings", ASKED)
+    groups = made.tokenize([RawGroup("f, line 1", prompt, answers, rankings, **more)], LOSS)
     return groups[0] if groups else None, made.counts
 
 
@@ -72,9 +74,7 @@ def test_the_sampled_prompt_is_used_exactly():
     raw = {"prompt_token_ids": [1, 50, 51]}
     made = GroupTokenizer(make_tokenizer(), (2,), 272, 100, 100)
     completions = [Completion("a"), Completion("b")]
-    groups = made.tokenize(
-        [RawGroup("w", HELLO, completions, ASKED, tokenizer=fingerprint, **raw)], count=False, half_ties=False
-    )
+    groups = made.tokenize([RawGroup("w", HELLO, completions, ASKED, tokenizer=fingerprint, **raw)], LOSS)
     assert groups[0].sequences[0].prompt == [1, 50, 51]
     assert answers(groups[0]) == [[*byte_ids("a"), 2], [*byte_ids("b"), 2]]
 
@@ -132,14 +132,14 @@ def test_an_over_long_answer_is_cut_on_the_right():
 
 
 def test_answers_that_no_pair_names_are_left_out():
-    group, counts = tokenize("a", "b", "c", votes=[Votes(0, 2, 0, 1, 0)])
+    group, counts = tokenize("a", "b", "c", rankings=[Ranking(((2,), (0,)))])
     assert answers(group) == [[*byte_ids("a"), 2], [*byte_ids("c"), 2]]
     assert (group.pairs[0].first, group.pairs[0].second, group.pairs[0].label) == (0, 1, 0.0)
     assert counts.completions == 2
 
 
 def test_a_group_without_a_usable_pair_is_counted_and_left_out():
-    group, counts = tokenize("a", "b", votes=[Votes(0, 1, 0, 0, 3)])
+    group, counts = tokenize("a", "b", rankings=[Ranking(((0, 1),), weight=3)])
     assert group is None
     assert (counts.groups, counts.groups_without_pairs) == (0, 1)
 

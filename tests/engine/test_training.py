@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.tiny import make_config, make_model
+from tests.engine.tiny import make_config, make_loss, make_model
 from train.engine.batches import global_batch, micro_batches
+from train.engine.checkpoints import Checkpoints, Identity
 from train.engine.config import TrainingConfig
 from train.engine.errors import EngineError
 from train.engine.groups import Pair
 from train.engine.log_probs import score
-from train.engine.objective import pair_shares
+from train.engine.memory import TokenBudget
+from train.engine.objective import loss_shares
 from train.engine.output import Metrics
 from train.engine.stop import StopRequest
 from train.engine.tokens import Group, TokenSequence
-from train.engine.training import backward, check_start, learning_rate, total_steps, train
+from train.engine.training import Trainer, backward, check_start, learning_rate, total_steps
 
 LENGTHS = [(3, 9, 5), (2, 2), (12, 4, 7, 1), (6, 6)]
 
@@ -36,16 +38,30 @@ def config(folder=Path("/data"), **changes):
     return TrainingConfig.from_dict(make_config(folder, **full))
 
 
-def gradients(token_budget, reduction="pair"):
+def a_budget(tokens=99):
+    return TokenBudget(tokens, "cpu", print)
+
+
+def train(model, groups, settings):
+    """Train and return the last step's metrics."""
+    output = Path(settings.output)
+    checkpoints = Checkpoints(output / "checkpoints", Identity(settings.to_dict(), {}))
+    with Metrics(output / "metrics.jsonl") as metrics:
+        metrics.begin()
+        trainer = Trainer(model, groups, [], settings, a_budget(), metrics, checkpoints, StopRequest())
+        trainer.run()
+    return trainer.last
+
+
+def gradients(token_budget, reduction="pair", **loss):
     """Loss, metrics and gradients of one global batch under a token budget, and its micro-batches."""
     model, batch = make_model().requires_grad_(True), make_groups()
-    settings = config(token_budget=token_budget, loss={"beta": 0.1, "reduction": reduction})
+    settings = config(token_budget=token_budget, loss=make_loss(reduction=reduction, **loss))
     totals: dict[str, float] = {}
     cut = list(micro_batches(batch, token_budget, token_budget))
     for micro in cut:
-        for name, value in backward(
-            model, batch, pair_shares(batch, reduction), micro, settings, StopRequest()
-        ).items():
+        values = backward(model, batch, loss_shares(batch, settings.loss), micro, settings, a_budget(), StopRequest())
+        for name, value in values.items():
             totals[name] = totals.get(name, 0) + value
     return totals, torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), cut
 
@@ -58,6 +74,7 @@ def test_micro_batches_and_split_groups_change_nothing(token_budget, reduction):
     assert [len(micro.parts) for micro in cut] == [1]
     parts, found, cut = gradients(token_budget, reduction)
     assert len(cut) > 1 or len(cut[0].parts) > 1
+    assert parts.pop("sent") <= whole.pop("sent")
     assert parts == pytest.approx(whole, abs=1e-4)
     assert (found - expected).norm() < 1e-5 * expected.norm()
 
@@ -95,6 +112,7 @@ def test_an_epoch_holds_each_group_once_in_an_order_from_the_seed():
 def test_steps():
     assert total_steps(config(epochs=2, groups_per_step=4), 10) == 6
     assert total_steps(config(epochs=2, groups_per_step=4, max_steps=5), 10) == 5
+    assert total_steps(config(epochs=None, groups_per_step=4, max_steps=50), 10) == 50
 
 
 @pytest.mark.parametrize(
@@ -115,7 +133,9 @@ def scored_groups(model):
     return [
         dataclasses.replace(
             group,
-            reference=score(model, group.sequences, token_budget=99, dtype=torch.float32, stop=StopRequest()).tolist(),
+            reference=score(
+                model, group.sequences, budget=a_budget(), dtype=torch.float32, stop=StopRequest()
+            ).tolist(),
         )
         for group in make_groups()
     ]
@@ -124,11 +144,11 @@ def scored_groups(model):
 def test_it_starts_at_its_reference_or_not_at_all():
     model = make_model()
     groups = scored_groups(model)
-    check_start(model, groups, config(), StopRequest())
+    check_start(model, groups, config(), a_budget(), StopRequest())
     with torch.no_grad():
         model.lm_head.weight[2] += 0.01
     with pytest.raises(EngineError, match=r"is its own reference, but their log-probabilities differ by"):
-        check_start(model, groups, config(), StopRequest())
+        check_start(model, groups, config(), a_budget(), StopRequest())
 
 
 def test_steps_that_are_not_finite_are_skipped_reported_and_then_stop_the_run(tmp_path):
@@ -136,9 +156,8 @@ def test_steps_that_are_not_finite_are_skipped_reported_and_then_stop_the_run(tm
     groups = [dataclasses.replace(make_groups()[0], reference=[float("nan"), 0.0, 0.0])]
     before = [parameter.detach().clone() for parameter in model.parameters()]
     settings = config(tmp_path, output=str(tmp_path), epochs=9)
-    metrics = Metrics(tmp_path / "metrics.jsonl")
     with pytest.raises(EngineError, match=r"was not finite in 4 steps in a row. The last batch is in .*Lower"):
-        train(model, groups, [], settings, metrics, StopRequest())
+        train(model, groups, settings)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 4
     assert all('"loss": null' in line and '"skipped": "The loss' in line for line in lines)
@@ -151,7 +170,7 @@ def test_a_single_step_that_is_not_finite_costs_only_itself(tmp_path):
     groups = scored_groups(model)
     groups[0] = dataclasses.replace(groups[0], reference=[float("nan"), 0.0, 0.0])
     settings = config(tmp_path, output=str(tmp_path), epochs=2, groups_per_step=1)
-    last, _ = train(model, groups, [], settings, Metrics(tmp_path / "metrics.jsonl"), StopRequest())
+    last = train(model, groups, settings)
     assert last["step"] == 8
     assert (tmp_path / "metrics.jsonl").read_text().count("skipped") == 2
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())

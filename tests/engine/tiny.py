@@ -94,6 +94,11 @@ def write_jsonl(path: Path, lines: list[dict[str, Any]]) -> Path:
     return path
 
 
+def make_loss(**changes: Any) -> dict[str, Any]:
+    """Return the configuration of DPO's loss with changes."""
+    return {"name": "sigmoid", "beta": 0.1, "votes": "share", "reduction": "pair", "ties": "ignore"} | changes
+
+
 def make_config(folder: Path, **changes: Any) -> dict[str, Any]:
     """Return a configuration for the model and data in `folder`."""
     return {
@@ -101,14 +106,21 @@ def make_config(folder: Path, **changes: Any) -> dict[str, Any]:
         "data": str(folder / "train.jsonl"),
         "held_out": str(folder / "held_out.jsonl"),
         "output": str(folder / "run"),
-        "loss": {"beta": 0.1},
+        "loss": make_loss(),
         "method": "lora",
-        "lora": {"rank": 4, "alpha": 8},
+        "lora": {"rank": 4, "alpha": 8, "target_modules": "all-linear"},
         "learning_rate": 1e-2,
+        "schedule": "linear",
+        "warmup_share": 0.0,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
         "epochs": 2,
         "groups_per_step": 4,
         "token_budget": 1024,
+        "max_prompt_tokens": 512,
+        "max_completion_tokens": 512,
         "seed": 7,
+        "dtype": "float32",
         "threads": 1,
     } | changes
 

@@ -1,7 +1,8 @@
 """Train a policy with Direct Preference Optimization: `python -m train.engine CONFIG.json`.
 
 The exit code is 0 (trained), 1 (an error, one sentence on stderr and in error.json), 2 (the configuration
-is wrong) or 143 (stopped by SIGTERM).
+is wrong) or 143 (stopped by SIGTERM). However a run ended, the same command goes on from its last checkpoint.
+`--check` reads the data with the real tokenizer, says what it found, and trains nothing.
 
 A run on a CPU that takes seconds, with a tiny random model and data made for it:
 
@@ -9,6 +10,7 @@ A run on a CPU that takes seconds, with a tiny random model and data made for it
 """
 
 import argparse
+import contextlib
 import signal
 import sys
 import traceback
@@ -23,16 +25,19 @@ from train.engine.stop import StopRequest
 def main() -> int:
     """Run the configuration named on the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m train.engine", description="Train a policy with DPO.")
-    parser.add_argument("config", help="JSON file, see train/engine/config.py")
-    path = parser.parse_args().config
+    parser.add_argument("config", help="JSON file, see docs/trainer.md")
+    parser.add_argument("--check", action="store_true", help="read the data and say what it holds; train nothing")
+    options = parser.parse_args()
     output: Path | None = None
     try:
-        values = read_json(path)
-        if isinstance(values, dict) and isinstance(values.get("output"), str):
+        values = read_json(options.config)
+        if not options.check and isinstance(values, dict) and isinstance(values.get("output"), str):
             output = Path(values["output"])
         config = TrainingConfig.from_dict(values)
     except ConfigError as exc:
         return fail(str(exc), 2, output)
+    if options.check:
+        return check(config)
 
     stop = StopRequest()
     signal.signal(signal.SIGTERM, stop.request)
@@ -47,9 +52,28 @@ def main() -> int:
         return fail(str(exc), 143, output)
     except EngineError as exc:
         return fail(str(exc), 1, output)
+    except OSError as exc:
+        return fail(f"A file could not be read or written: {exc}.", 1, output)
     except Exception as exc:
         traceback.print_exc()
         return fail(f"The trainer met an error it does not know, {type(exc).__name__}: {exc}", 1, output)
+    return 0
+
+
+def check(config: TrainingConfig) -> int:
+    """Read the data files with the real tokenizer and print what they hold."""
+    from train.engine.models import load_tokenizer
+    from train.engine.run import load_groups
+
+    try:
+        tokenizer = load_tokenizer(config.model)
+        for name, path in (("data", config.data), ("held_out", config.held_out)):
+            if path is not None:
+                _, found = load_groups(path, tokenizer, config)
+                sys.stdout.write(f"{name}: {path}\n")
+                sys.stdout.writelines(f"  {key}: {value}\n" for key, value in found.items())
+    except EngineError as exc:
+        return fail(str(exc), 1, None)
     return 0
 
 
@@ -57,7 +81,8 @@ def fail(sentence: str, code: int, output: Path | None) -> int:
     """Tell a person what went wrong, on stderr and in the run folder where there is one."""
     sys.stderr.write(f"{sentence}\n")
     if output is not None and output.is_dir():
-        write_json(output / "error.json", {"error": sentence})
+        with contextlib.suppress(OSError):  # the disk may be what is wrong
+            write_json(output / "error.json", {"error": sentence})
     return code
 
 

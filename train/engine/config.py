@@ -12,8 +12,13 @@ from typing import Any, TypeVar
 
 from train.engine.errors import ConfigError
 
-# The keys of `LOSSES` in losses.py, which imports torch.
-LOSS_NAMES = ("sigmoid",)
+# The keys of `PAIR_LOSSES` in losses.py, which imports torch, and the loss of whole rankings.
+LOSS_NAMES = ("sigmoid", "sigmoid_norm", "robust", "hinge", "ipo", "ipo_norm", "plackett_luce")
+# Those that know of wrong votes: by a smoothed label (conservative DPO), or by taking their bias out (robust DPO).
+SMOOTHED_LOSSES = ("sigmoid", "sigmoid_norm", "robust")
+
+# A resumed run may have other values of these; they decide how fast it goes and what is kept, not what comes out.
+MACHINE_FIELDS = ("token_budget", "threads", "reference_cache", "checkpoint_every_steps")
 
 T = TypeVar("T")
 
@@ -29,25 +34,42 @@ class PolicyConfig:
         check_path("reference.model", self.model)
         check_path("reference.adapter", self.adapter, optional=True)
 
+    @property
+    def folders(self) -> list[str]:
+        """The folders that hold its weights."""
+        return [self.model] if self.adapter is None else [self.model, self.adapter]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """What is minimised, and how votes become labels and weights."""
 
-    beta: float  # strength of the pull towards the reference, above 0, no unit; typically 0.05 to 0.5
-    name: str = "sigmoid"  # one of LOSS_NAMES
-    votes: str = "share"  # a pair weighs 1 ("share") or the number of its votes ("count")
-    reduction: str = "pair"  # mean over the pairs of the global batch, or mean of the groups' means ("group")
-    ties: str = "ignore"  # a tie is no vote ("ignore") or half a vote for either side ("half")
-    label_smoothing: float = 0.0  # probability that a vote is wrong, conservative DPO; 0 to below 0.5
+    name: str  # one of LOSS_NAMES; docs/dpo.md has their formulas
+    beta: float  # strength of the pull towards the reference, above 0; 0.05 to 0.5, for per-token losses 2 to 10
+    votes: str  # a pair weighs 1 ("share") or the number of its votes ("count")
+    reduction: str  # mean over the pairs of the global batch ("pair"), or mean of the groups' means ("group")
+    ties: str  # a tie is no vote ("ignore") or half a vote for either side ("half")
+    label_smoothing: float = 0.0  # probability that a vote is wrong, 0 (off) to below 0.5; of SMOOTHED_LOSSES
+    nll_weight: float = 0.0  # of the chosen answers' negative log-likelihood per token, 0 (off) or more
 
     def __post_init__(self) -> None:
-        check_number("loss.beta", self.beta, above=0, hint="Typical values are 0.05 to 0.5.")
         check_choice("loss.name", self.name, LOSS_NAMES)
+        check_number("loss.beta", self.beta, above=0, hint="Typical are 0.05 to 0.5, for per-token losses 2 to 10.")
         check_choice("loss.votes", self.votes, ("share", "count"))
         check_choice("loss.reduction", self.reduction, ("pair", "group"))
         check_choice("loss.ties", self.ties, ("ignore", "half"))
         check_number("loss.label_smoothing", self.label_smoothing, least=0, below=0.5)
+        check_number("loss.nll_weight", self.nll_weight, least=0)
+        if self.label_smoothing and self.name not in SMOOTHED_LOSSES:
+            raise ConfigError(
+                f"`loss.label_smoothing` is {self.label_smoothing}, but the loss {self.name!r} has none. "
+                f"Leave it out, or choose {', '.join(SMOOTHED_LOSSES)}."
+            )
+        if self.name == "robust" and not self.label_smoothing:
+            raise ConfigError(
+                "`loss.label_smoothing`, the probability that a vote is wrong, must be above 0 and below 0.5 with the "
+                'loss "robust", got 0.'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +78,7 @@ class LoraConfig:
 
     rank: int  # inner dimension, 1 to 512
     alpha: int  # the update is scaled by alpha / rank; 1 or more
-    target_modules: str | tuple[str, ...] = "all-linear"  # "all-linear" (without lm_head) or module names
+    target_modules: str | tuple[str, ...]  # "all-linear" (without lm_head) or module names
 
     def __post_init__(self) -> None:
         check_integer("lora.rank", self.rank, least=1, most=512)
@@ -90,25 +112,28 @@ class TrainingConfig:
 
     # The optimizer (AdamW).
     learning_rate: float  # peak, above 0; typically 1e-4 to 5e-4 for LoRA, 1e-7 to 1e-5 for full
-    schedule: str = "linear"  # after warm-up: "constant", or down to 0 by "linear" or "cosine"
-    warmup_share: float = 0.0  # part of the steps in which the learning rate rises from 0; 0 to below 1
-    weight_decay: float = 0.0  # of AdamW, on matrices only; 0 or more
-    max_grad_norm: float = 1.0  # the gradient's L2 norm is clipped to this; above 0
+    schedule: str  # after warm-up: "constant", or down to 0 by "linear" or "cosine"
+    warmup_share: float  # part of the steps in which the learning rate rises from 0; 0 to below 1
+    weight_decay: float  # of AdamW, on matrices only; 0 or more
+    max_grad_norm: float  # the gradient's L2 norm is clipped to this; above 0
 
-    # Length of the run and its batches.
-    epochs: int  # passes over the data, 1 or more
-    max_steps: int | None = None  # stop after so many optimizer steps, 1 or more; null is no limit
+    # Length of the run and its batches. `epochs` or `max_steps` must be given; with both the shorter one decides.
+    epochs: int | None = None  # passes over the data, 1 or more
+    max_steps: int | None = None  # optimizer steps, 1 or more
     groups_per_step: int  # global batch: groups per optimizer step, 1 or more
     token_budget: int = 8192  # upper bound on the tokens, padding included, sent through the model at once
-    max_prompt_tokens: int = 2048  # longer prompts are cut on the left, after the system turn
-    max_completion_tokens: int = 2048  # longer completions are cut on the right
+    max_prompt_tokens: int  # longer prompts are cut on the left, after the system turn
+    max_completion_tokens: int  # longer completions are cut on the right
 
     # Numbers and the machine.
     seed: int  # of the data order and of a new adapter's weights; 0 to 2**63 - 1
-    dtype: str = "float32"  # of autocast and of frozen weights: "float32" or "bfloat16"
+    dtype: str  # of autocast and of frozen weights: "float32" or "bfloat16"
     deterministic: bool = False  # deterministic kernels only; slower on a GPU, the same on a CPU
-    evaluate_every_steps: int | None = None  # optimizer steps between evaluations; null is at the end only
     threads: int | None = None  # CPU threads, 1 or more; null leaves it to torch
+
+    # What is written on the way.
+    evaluate_every_steps: int | None = None  # optimizer steps between evaluations; null is at the end only
+    checkpoint_every_steps: int | None = None  # optimizer steps between checkpoints; null is when stopped only
 
     def __post_init__(self) -> None:
         self._check_files()
@@ -118,17 +143,13 @@ class TrainingConfig:
         check_number("warmup_share", self.warmup_share, least=0, below=1)
         check_number("weight_decay", self.weight_decay, least=0)
         check_number("max_grad_norm", self.max_grad_norm, above=0)
-        for name in (
-            "epochs",
-            "groups_per_step",
-            "token_budget",
-            "max_prompt_tokens",
-            "max_completion_tokens",
-        ):
+        for name in ("groups_per_step", "token_budget", "max_prompt_tokens", "max_completion_tokens"):
             check_integer(name, getattr(self, name), least=1)
-        for name in ("max_steps", "evaluate_every_steps", "threads"):
+        for name in ("epochs", "max_steps", "evaluate_every_steps", "checkpoint_every_steps", "threads"):
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), least=1)
+        if self.epochs is None and self.max_steps is None:
+            raise ConfigError("`epochs` and `max_steps` are both missing. Give one of them, or both.")
         check_integer("seed", self.seed, least=0, most=2**63 - 1)
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
         if not isinstance(self.deterministic, bool):
@@ -179,7 +200,7 @@ class TrainingConfig:
             if isinstance(values, dict) and values.get(name) is not None:
                 values[name] = build(kind, values[name], f"{name}.")
         if isinstance(values, dict) and "loss" in values and values["loss"] is None:
-            raise ConfigError("`loss` must be an object with at least `beta`, got null.")
+            raise ConfigError("`loss` must be an object with at least `name` and `beta`, got null.")
         return build(cls, values, "")
 
     @classmethod
@@ -190,6 +211,11 @@ class TrainingConfig:
             ConfigError: the file cannot be read, is no JSON, or holds a wrong configuration.
         """
         return cls.from_dict(read_json(path))
+
+    def difference(self, other: "TrainingConfig") -> str | None:
+        """Return the first field that decides the result and differs, or None."""
+        mine, others = self.to_dict(), other.to_dict()
+        return next((name for name in mine if name not in MACHINE_FIELDS and mine[name] != others[name]), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values that `from_dict` takes back."""

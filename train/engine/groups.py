@@ -1,10 +1,10 @@
-"""Read preference data: JSONL of groups, or of plain pairs, into groups of answers with labelled pairs.
+"""Read preference data: JSONL of groups, or of plain pairs, into groups of answers with people's rankings.
 
 A line is one of
 
     {"prompt": P, "completions": [C, ...], "rankings": [{"tiers": [[0], [2, 1]], "unordered": [1], "weight": 1}]}
     {"prompt": P, "completions": [C, ...], "pairs": [[chosen, rejected, weight], ...]}
-    {"prompt": P, "chosen": A, "rejected": A}
+    {"prompt": P, "chosen": A, "rejected": A}, or without `prompt`: see `plain_pairs`
 
 P is a list of chat messages or a text; C is a text or {"text", "token_ids", "tokenizer", "finish_reason"};
 A is a text or a list of one assistant message. In a ranking the tiers stand best first and hold indexes of
@@ -20,15 +20,14 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 from train.engine.errors import DataError
-
-Prompt = str | list[dict[str, str]]
+from train.engine.plain_pairs import Prompt, checked_prompt, read_plain_pair, shown
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,15 @@ class Completion:
     token_ids: list[int] | None = None
     tokenizer: str | None = None
     finish_reason: str | None = None  # "length" is a truncated answer
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One judgement of a group's completions."""
+
+    tiers: tuple[tuple[int, ...], ...]  # indexes of completions, best tier first; each index at most once
+    unordered: frozenset[int] = frozenset()  # indexes of tiers whose members were not compared with each other
+    weight: float = 1.0  # votes that it counts as, above 0
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,12 @@ class Votes:
 
 @dataclass
 class RawGroup:
-    """A prompt, its completions and the votes on them, not yet tokenised."""
+    """A prompt, its completions and the rankings of them, not yet tokenised."""
 
     where: str  # "FILE, line N", for messages
     prompt: Prompt
     completions: list[Completion] = field(default_factory=list)
-    votes: list[Votes] = field(default_factory=list)
+    rankings: list[Ranking] = field(default_factory=list)
     prompt_token_ids: list[int] | None = None
     tokenizer: str | None = None  # fingerprint that belongs to `prompt_token_ids`
 
@@ -95,6 +103,20 @@ def labelled_pairs(votes: list[Votes], *, count: bool, half_ties: bool) -> list[
     return pairs
 
 
+def count_votes(rankings: Iterable[Ranking]) -> list[Votes]:
+    """Add up by pair what rankings say of every two completions."""
+    counts: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for ranking in rankings:
+        for better, worse in combinations(ranking.tiers, 2):
+            for i, j in product(better, worse):
+                counts[min(i, j), max(i, j)][int(i > j)] += ranking.weight
+        for index, tier in enumerate(ranking.tiers):
+            if index not in ranking.unordered:
+                for i, j in combinations(sorted(tier), 2):
+                    counts[i, j][2] += ranking.weight
+    return [Votes(i, j, *counted) for (i, j), counted in sorted(counts.items())]
+
+
 def read_groups(path: str | Path) -> list[RawGroup]:
     """Read a JSONL data file.
 
@@ -103,24 +125,27 @@ def read_groups(path: str | Path) -> list[RawGroup]:
     """
     groups: list[RawGroup] = []
     by_prompt: dict[str, RawGroup] = {}
-    pair_votes: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
     for where, line in json_lines(Path(path)):
-        prompt = checked_prompt(line, where)
         if "completions" in line:
-            groups.append(read_group(line, prompt, where))
+            groups.append(read_group(line, where))
             continue
-        key = json.dumps(prompt, sort_keys=True)
+        pair = read_plain_pair(line, where)
+        key = json.dumps(pair.prompt, sort_keys=True)
         if key not in by_prompt:
-            by_prompt[key] = RawGroup(where, prompt)
+            by_prompt[key] = RawGroup(where, pair.prompt)
             groups.append(by_prompt[key])
-        chosen = add_answer(by_prompt[key], line, "chosen", where)
-        rejected = add_answer(by_prompt[key], line, "rejected", where)
-        if chosen == rejected:
-            raise DataError(f"{where}: `chosen` and `rejected` are the same text. Remove the line.")
-        pair_votes[key].append((chosen, rejected, 1.0))
-    for key, group in by_prompt.items():
-        group.votes = count_votes(pair_votes[key], [])
+        chosen, rejected = (place_of(text, by_prompt[key]) for text in (pair.chosen, pair.rejected))
+        by_prompt[key].rankings.append(Ranking(((chosen,), (rejected,))))
     return groups
+
+
+def place_of(text: str, group: RawGroup) -> int:
+    """Return the index of an answer in its group, adding it where it is new."""
+    texts = [completion.text for completion in group.completions]
+    if text in texts:
+        return texts.index(text)
+    group.completions.append(Completion(text))
+    return len(texts)
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -144,43 +169,22 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"The data file {path} is not UTF-8 ({exc.reason}). Save it as UTF-8.") from exc
 
 
-def read_group(line: dict[str, Any], prompt: Prompt, where: str) -> RawGroup:
+def read_group(line: dict[str, Any], where: str) -> RawGroup:
     """Read a line that carries completions with rankings or pairs."""
+    prompt = checked_prompt(line.get("prompt"), where)
     entries = line["completions"]
     if not isinstance(entries, list) or len(entries) < 2:
         raise DataError(f"{where}: `completions` must be a list of at least 2 answers, got {shown(entries)}.")
     completions = [read_completion(entry, f"{where}: `completions[{i}]`") for i, entry in enumerate(entries)]
     if ("rankings" in line) == ("pairs" in line):
         raise DataError(f"{where}: give either `rankings` or `pairs` beside `completions`.")
-    ties: list[tuple[int, int, float]] = []
-    if "pairs" in line:
-        wins = read_pairs(line["pairs"], len(completions), where)
-    else:
-        wins, ties = read_rankings(line["rankings"], len(completions), where)
+    read, said = (read_pairs, line["pairs"]) if "pairs" in line else (read_rankings, line["rankings"])
+    rankings = read(said, len(completions), where)
     prompt_ids = line.get("prompt_token_ids")
     if prompt_ids is not None:
         check_ids(prompt_ids, f"{where}: `prompt_token_ids`")
     tokenizer = line.get("tokenizer") or completions[0].tokenizer
-    return RawGroup(where, prompt, completions, count_votes(wins, ties), prompt_ids, tokenizer)
-
-
-def checked_prompt(line: dict[str, Any], where: str) -> Prompt:
-    """Return the line's prompt: a text, or chat messages that do not end with the assistant."""
-    if "prompt" not in line or not ("completions" in line or ("chosen" in line and "rejected" in line)):
-        raise DataError(
-            f"{where} must have `prompt` and either `completions` or both `chosen` and `rejected`, "
-            f"got the keys {', '.join(sorted(map(str, line))) or 'none'}."
-        )
-    prompt = line["prompt"]
-    if isinstance(prompt, str) and prompt:
-        return prompt
-    if not isinstance(prompt, list) or not prompt or not all(is_message(entry) for entry in prompt):
-        raise DataError(
-            f"{where}: `prompt` must be a text or a list of messages with `role` and `content`, got {shown(prompt)}."
-        )
-    if prompt[-1]["role"] == "assistant":
-        raise DataError(f"{where}: `prompt` ends with an assistant turn. The answers belong in the completions.")
-    return [{"role": entry["role"], "content": entry["content"]} for entry in prompt]
+    return RawGroup(where, prompt, completions, rankings, prompt_ids, tokenizer)
 
 
 def read_completion(entry: Any, where: str) -> Completion:
@@ -199,13 +203,11 @@ def read_completion(entry: Any, where: str) -> Completion:
     return Completion(text, ids, entry.get("tokenizer"), entry.get("finish_reason"))
 
 
-def read_rankings(
-    rankings: Any, completions: int, where: str
-) -> tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]]:
-    """Return the wins (better, worse, votes) and the ties (i, j, votes) that a line's rankings say."""
+def read_rankings(rankings: Any, completions: int, where: str) -> list[Ranking]:
+    """Return the rankings of a line; a ranking's weight is 1 where it is missing."""
     if not isinstance(rankings, list):
         raise DataError(f"{where}: `rankings` must be a list, got {shown(rankings)}.")
-    wins, ties = [], []
+    found = []
     for number, ranking in enumerate(rankings):
         place = f"{where}: `rankings[{number}]`"
         if not isinstance(ranking, dict):
@@ -217,12 +219,8 @@ def read_rankings(
                 f"{place}: `unordered` must list indexes of tiers, 0 to {len(tiers) - 1}, got {shown(unordered)}."
             )
         weight = checked_weight(ranking.get("weight", 1), place)
-        for better, worse in combinations(tiers, 2):
-            wins += [(i, j, weight) for i in better for j in worse]
-        for index, tier in enumerate(tiers):
-            if index not in unordered:
-                ties += [(i, j, weight) for i, j in combinations(tier, 2)]
-    return wins, ties
+        found.append(Ranking(tuple(map(tuple, tiers)), frozenset(unordered), weight))
+    return found
 
 
 def checked_tiers(tiers: Any, completions: int, where: str) -> list[list[int]]:
@@ -238,11 +236,11 @@ def checked_tiers(tiers: Any, completions: int, where: str) -> list[list[int]]:
     return result
 
 
-def read_pairs(pairs: Any, completions: int, where: str) -> list[tuple[int, int, float]]:
-    """Return the wins (better, worse, votes) of a line's pairs; a pair's weight is 1 where it is missing."""
+def read_pairs(pairs: Any, completions: int, where: str) -> list[Ranking]:
+    """Return a line's pairs as rankings of two; a pair's weight is 1 where it is missing."""
     if not isinstance(pairs, list):
         raise DataError(f"{where}: `pairs` must be a list, got {shown(pairs)}.")
-    wins = []
+    found = []
     for number, pair in enumerate(pairs):
         good = isinstance(pair, list) and len(pair) in (2, 3)
         if not good or not all(is_index(i, completions) for i in pair[:2]) or pair[0] == pair[1]:
@@ -250,40 +248,9 @@ def read_pairs(pairs: Any, completions: int, where: str) -> list[tuple[int, int,
                 f"{where}: `pairs[{number}]` must be [chosen, rejected, weight] with two different indexes "
                 f"of completions, 0 to {completions - 1}, got {shown(pair)}."
             )
-        weight = pair[2] if len(pair) == 3 else 1
-        wins.append((pair[0], pair[1], checked_weight(weight, f"{where}: `pairs[{number}]`")))
-    return wins
-
-
-def count_votes(wins: list[tuple[int, int, float]], ties: list[tuple[int, int, float]]) -> list[Votes]:
-    """Add up wins (better, worse, votes) and ties (i, j, votes) by pair."""
-    counts: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-    for better, worse, votes in wins:
-        counts[min(better, worse), max(better, worse)][int(better > worse)] += votes
-    for i, j, votes in ties:
-        counts[min(i, j), max(i, j)][2] += votes
-    return [Votes(i, j, *counted) for (i, j), counted in sorted(counts.items())]
-
-
-def add_answer(group: RawGroup, line: dict[str, Any], side: str, where: str) -> int:
-    """Return the index of a plain pair's answer in its group, adding the answer where it is new."""
-    answer = line[side]
-    if isinstance(answer, list) and len(answer) == 1 and is_message(answer[0]):
-        answer = answer[0]["content"] if answer[0]["role"] == "assistant" else None
-    if not isinstance(answer, str):
-        raise DataError(
-            f"{where}: `{side}` must be a text or a list of one assistant message, got {shown(line[side])}."
-        )
-    texts = [completion.text for completion in group.completions]
-    if answer not in texts:
-        group.completions.append(Completion(answer))
-        return len(texts)
-    return texts.index(answer)
-
-
-def is_message(entry: Any) -> bool:
-    """Whether this is a chat message with a role and a text."""
-    return isinstance(entry, dict) and isinstance(entry.get("role"), str) and isinstance(entry.get("content"), str)
+        weight = checked_weight(pair[2] if len(pair) == 3 else 1, f"{where}: `pairs[{number}]`")
+        found.append(Ranking(((pair[0],), (pair[1],)), weight=weight))
+    return found
 
 
 def is_index(value: Any, length: int) -> bool:
@@ -302,12 +269,6 @@ def checked_weight(weight: Any, where: str) -> float:
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
         raise DataError(f"{where}: the weight must be a number above 0, got {shown(weight)}.")
     return float(weight)
-
-
-def shown(value: Any) -> str:
-    """Return a value as JSON, shortened for a message."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def file_digest(path: str | Path) -> str:

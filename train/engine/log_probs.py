@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from train.engine.batches import by_length, fill_tokens
+from train.engine.batches import by_length
+from train.engine.memory import TokenBudget
 from train.engine.stop import StopRequest
 from train.engine.tokens import TokenSequence
 
@@ -120,20 +121,20 @@ def sequence_log_probs(
 
 
 def score_batches(
-    model: Any, sequences: list[TokenSequence], *, token_budget: int, dtype: torch.dtype
+    model: Any, sequences: list[TokenSequence], *, budget: TokenBudget, dtype: torch.dtype
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Yield (indexes, their log pi(y | x)) batch after batch, without gradient.
 
     Rows of similar length go together, within the token budget; a row longer than the budget goes alone.
     """
-    for rows in by_length(sequences, fill_tokens(causal_lm(model).device.type, token_budget)):
+    for rows in by_length(sequences, budget.fill):
         with torch.no_grad():
             log_probs = sequence_log_probs(model, [sequences[row] for row in rows], dtype=dtype)
         yield rows, log_probs
 
 
 def score(
-    model: Any, sequences: list[TokenSequence], *, token_budget: int, dtype: torch.dtype, stop: StopRequest
+    model: Any, sequences: list[TokenSequence], *, budget: TokenBudget, dtype: torch.dtype, stop: StopRequest
 ) -> torch.Tensor:
     """Return log pi(y | x) of each row without gradient, (R,), float32, on the model's device.
 
@@ -141,7 +142,7 @@ def score(
         Stopped: the run was asked to stop.
     """
     result = torch.empty(len(sequences), device=causal_lm(model).device)  # (R,)
-    for rows, log_probs in score_batches(model, sequences, token_budget=token_budget, dtype=dtype):
+    for rows, log_probs in score_batches(model, sequences, budget=budget, dtype=dtype):
         stop.check()
         result[rows] = log_probs
     return result

@@ -1,97 +1,162 @@
-"""The objective of a global batch: every pair's share of the loss, and the metrics of the same pairs."""
+"""The objective of a global batch: every pair's or ranking's share of the loss, and the metrics of the same pairs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from train.engine.config import LossConfig
-from train.engine.losses import LOSSES, conservative_label, soft_pair_losses
+from train.engine.groups import Ranking
+from train.engine.losses import (
+    PAIR_LOSSES,
+    conservative_label,
+    nll_per_token,
+    plackett_luce_loss,
+    soft_pair_losses,
+)
 from train.engine.tokens import Group
 
 
 @dataclass(frozen=True)
-class PairTensors:
-    """The pairs of some groups, whose rows stand one after another. P pairs."""
+class Shares:
+    """What part of the global batch's loss belongs to a group's pairs and rankings; each sums to 1 over the batch."""
 
+    pairs: list[float]
+    rankings: list[float]
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What people said of some groups, whose R rows stand one after another. P pairs."""
+
+    reference: torch.Tensor  # (R,) log pi_ref(y | x) of every row, nats, float64
+    lengths: torch.Tensor  # (R,) completion tokens of every row, float64
     first: torch.Tensor  # (P,) row of completion i
     second: torch.Tensor  # (P,) row of completion j
     label: torch.Tensor  # (P,) probability that i is better
     share: torch.Tensor  # (P,) part of the global batch's loss; sums to 1 over that batch
+    rankings: list[tuple[int, Ranking, float]]  # the group's first row, a ranking of its rows, its share
 
 
-def pair_shares(groups: list[Group], reduction: str) -> list[list[float]]:
-    """Return each pair's part of the global batch's loss, by group; all of them sum to 1.
+def loss_shares(groups: list[Group], loss: LossConfig) -> list[Shares]:
+    """Return what part of the global batch's loss belongs to each pair, and to each ranking, by group.
 
-    "pair" is the weighted mean over all pairs of the batch, "group" the mean of the groups' weighted means.
+    Reduction "pair" is the weighted mean over all pairs of the batch, "group" the mean of the groups' weighted
+    means. Rankings of one group weigh together 1 (`votes` "share") or the number of their votes ("count").
     """
-    totals = [sum(pair.weight for pair in group.pairs) for group in groups]
-    if reduction == "pair":
-        totals = [sum(totals)] * len(groups)
-    elif reduction == "group":
-        totals = [total * len(groups) for total in totals]
-    else:
-        raise ValueError(f'reduction must be "pair" or "group", got {reduction!r}.')
-    return [[pair.weight / total for pair in group.pairs] for group, total in zip(groups, totals, strict=True)]
+    pairs = [[pair.weight for pair in group.pairs] for group in groups]
+    rankings = [[ranking.weight for ranking in group.rankings] for group in groups]
+    if loss.votes == "share":
+        rankings = [[weight / sum(weights) for weight in weights] for weights in rankings]
+    return [Shares(*both) for both in zip(reduced(pairs, loss), reduced(rankings, loss), strict=True)]
 
 
-def pair_tensors(groups: list[Group], shares: list[list[float]], device: torch.device) -> PairTensors:
-    """Return the pairs of the groups as tensors, with rows counted over all of the groups."""
-    first, second, label = [], [], []
+def reduced(weights: list[list[float]], loss: LossConfig) -> list[list[float]]:
+    """Scale the weights, listed by group, so that all of them sum to 1."""
+    totals = [sum(group) for group in weights]
+    totals = [sum(totals)] * len(weights) if loss.reduction == "pair" else [total * len(weights) for total in totals]
+    return [[weight / total for weight in group] for group, total in zip(weights, totals, strict=True)]
+
+
+def preferences(groups: list[Group], shares: list[Shares], device: torch.device) -> Preferences:
+    """Return what people said of the groups as tensors, with rows counted over all of the groups."""
+    first, second, label, rankings = [], [], [], []
     row = 0
-    for group in groups:
+    for group, share in zip(groups, shares, strict=True):
         for pair in group.pairs:
             first.append(row + pair.first)
             second.append(row + pair.second)
             label.append(pair.label)
+        rankings += [(row, *both) for both in zip(group.rankings, share.rankings, strict=True)]
         row += len(group.sequences)
-    flat = [share for group_shares in shares for share in group_shares]
-    return PairTensors(
+
+    def numbers(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=device)
+
+    return Preferences(
+        numbers([value for group in groups for value in group.reference]),
+        numbers([len(sequence.completion) for group in groups for sequence in group.sequences]),
         torch.tensor(first, device=device),
         torch.tensor(second, device=device),
-        torch.tensor(label, dtype=torch.float64, device=device),
-        torch.tensor(flat, dtype=torch.float64, device=device),
+        numbers(label),
+        numbers([part for share in shares for part in share.pairs]),
+        rankings,
     )
 
 
-def preference_loss(log_ratios: torch.Tensor, pairs: PairTensors, loss: LossConfig) -> torch.Tensor:
-    """Return the pairs' part of the global batch's loss, a scalar.
+def pair_loss(loss: LossConfig) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the loss of a pair as a function of the difference of its log-ratios."""
+    named = PAIR_LOSSES[loss.name]
+    arguments = {"label_smoothing": loss.label_smoothing} if named.is_robust else {}
+    return partial(named.function, beta=loss.beta, **arguments)
+
+
+def preference_loss(log_ratios: torch.Tensor, said: Preferences, loss: LossConfig) -> torch.Tensor:
+    """Return these rows' part of the global batch's loss, a scalar.
 
     Args:
         log_ratios: rho of every row, nats. Shape (R,), float64: pairs are few, and nothing is rounded away.
-        pairs: of the same rows.
-        loss: which loss, beta and label smoothing.
+        said: of the same rows.
+        loss: which loss, and its parameters.
     """
-    label = conservative_label(pairs.label, loss.label_smoothing)
-    losses = soft_pair_losses(
-        log_ratios, pairs.first, pairs.second, label, beta=loss.beta, loss=LOSSES[loss.name]
-    )  # (P,)
-    return (pairs.share * losses).sum()
+    if loss.name == "plackett_luce":
+        scores = loss.beta * log_ratios  # (R,)
+        total = scores.new_zeros(())
+        for row, ranking, share in said.rankings:
+            tiers = [[row + index for index in tier] for tier in ranking.tiers]
+            total = total + share * plackett_luce_loss(scores, tiers, ranking.unordered)
+    else:
+        named = PAIR_LOSSES[loss.name]
+        label = said.label if named.is_robust else conservative_label(said.label, loss.label_smoothing)
+        ratios = log_ratios / said.lengths if named.per_token else log_ratios
+        losses = soft_pair_losses(ratios, said.first, said.second, label, pair_loss(loss))  # (P,)
+        total = (said.share * losses).sum()
+    if loss.nll_weight:
+        nll = nll_per_token(log_ratios + said.reference, said.lengths)  # (R,)
+        total = total + loss.nll_weight * by_side(nll, said)[0]
+    return total
+
+
+def by_side(values: torch.Tensor, said: Preferences) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the means of rows' values, (R,), over the chosen and over the rejected answers, two scalars.
+
+    The pairs weigh as in the loss. A pair whose votes are split counts as its votes: p of it has i as the chosen
+    answer, 1 - p of it has j.
+    """
+    p, q = said.share * said.label, said.share * (1 - said.label)  # (P,)
+    first, second = values[said.first], values[said.second]  # (P,)
+    return (p * first + q * second).sum(), (p * second + q * first).sum()
+
+
+def right_pairs(log_ratios: torch.Tensor, said: Preferences) -> torch.Tensor:
+    """Return how much of each pair's votes the policy agrees with, (P,), 0 to 1.
+
+    It agrees where the preferred answer's reward is strictly higher, so with nothing where nothing was learned.
+    """
+    first, second = log_ratios[said.first], log_ratios[said.second]  # (P,)
+    return said.label * (first > second) + (1 - said.label) * (second > first)
 
 
 @torch.no_grad()
-def preference_metrics(
-    log_probs: torch.Tensor, log_ratios: torch.Tensor, pairs: PairTensors, beta: float
-) -> dict[str, float]:
-    """Return the pairs' part of the metrics, weighted as the loss weighs them.
-
-    A pair whose votes are split counts as its votes: p of it has i as the chosen answer, 1 - p of it has j.
-    An answer is right where its reward is strictly higher, so the accuracy is 0 where nothing was learned.
+def preference_metrics(log_ratios: torch.Tensor, said: Preferences, beta: float) -> dict[str, float]:
+    """Return these rows' part of the metrics, weighted as the pair loss weighs its pairs.
 
     Args:
-        log_probs: log pi_theta(y | x) of every row, nats. Shape (R,).
         log_ratios: rho of every row, nats. Shape (R,).
-        pairs: of the same rows.
-        beta: scales log-ratios to rewards.
+        said: of the same rows.
+        beta: scales log-ratios to rewards; the rewards are those of summed log-ratios whatever the loss is.
     """
-    rewards = beta * log_ratios  # (R,)
-    p, q = pairs.share * pairs.label, pairs.share * (1 - pairs.label)  # (P,)
-    first, second = rewards[pairs.first], rewards[pairs.second]  # (P,)
-    right = p * (first > second) + q * (second > first)
+    chosen, rejected = (float(value) for value in by_side(log_ratios, said))
+    log_probs = by_side(log_ratios + said.reference, said)
+    per_token = by_side(log_ratios / said.lengths, said)
     return {
-        "rewards/chosen": float((p * first + q * second).sum()),
-        "rewards/rejected": float((p * second + q * first).sum()),
-        "rewards/accuracies": float(right.sum()),
-        "rewards/margins": float(((p - q) * (first - second)).sum()),
-        "logps/chosen": float((p * log_probs[pairs.first] + q * log_probs[pairs.second]).sum()),
-        "logps/rejected": float((p * log_probs[pairs.second] + q * log_probs[pairs.first]).sum()),
+        "rewards/chosen": beta * chosen,
+        "rewards/rejected": beta * rejected,
+        "rewards/accuracies": float((said.share * right_pairs(log_ratios, said)).sum()),
+        "rewards/margins": beta * (chosen - rejected),
+        "logps/chosen": float(log_probs[0]),
+        "logps/rejected": float(log_probs[1]),
+        "log_ratio/chosen": float(per_token[0]),
+        "log_ratio/rejected": float(per_token[1]),
     }

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from train.engine.errors import EngineError
 
@@ -18,7 +18,36 @@ class Metrics:
     """Appends one JSON object per line to metrics.jsonl, at once, and shows it on the terminal."""
 
     def __init__(self, path: Path) -> None:
-        self.file = open(path, "w", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+        """Keep lines in memory until `begin`."""
+        self.path = path
+        self.waiting: list[str] = []
+        self.file: BinaryIO | None = None
+        self.size = 0  # bytes of the file
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> "Metrics":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    def begin(self, kept: int = 0) -> list[dict[str, Any]]:
+        """Begin a new file with the first `kept` bytes of the old one, and return these as lines.
+
+        The old file is replaced, never shortened, so that whoever follows it can tell which one they read.
+        """
+        old = self.path.read_bytes()[:kept] if kept else b""
+        temporary = self.path.with_name(f"{self.path.name}.tmp-{os.getpid()}")
+        temporary.write_bytes(old)
+        os.replace(temporary, self.path)
+        self.file, self.size = open(self.path, "ab"), len(old)  # noqa: SIM115 (closed by __exit__)
+        for line in self.waiting:
+            self._append(line)
+        self.waiting = []
+        lines = [json.loads(line) for line in old.splitlines()]
+        self.warnings = [line["warning"] for line in lines if "warning" in line] + self.warnings
+        return lines
 
     def write(self, values: dict[str, Any]) -> None:
         """Append a line. Numbers that are not finite become null: JSON has no others."""
@@ -26,8 +55,11 @@ class Metrics:
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in values.items()
         }
-        self.file.write(json.dumps(finite, allow_nan=False) + "\n")
-        self.file.flush()
+        line = json.dumps(finite, allow_nan=False) + "\n"
+        if self.file is None:
+            self.waiting.append(line)
+        else:
+            self._append(line)
         sys.stdout.write(terminal_line(finite) + "\n")
         sys.stdout.flush()
 
@@ -35,9 +67,21 @@ class Metrics:
         """Append how far a stage has come, in the stage's own unit."""
         self.write({"stage": stage, "done": done, "total": total})
 
+    def warn(self, sentence: str) -> None:
+        """Append what a person should be told."""
+        self.warnings.append(sentence)
+        self.write({"warning": sentence})
+
+    def _append(self, line: str) -> None:
+        assert self.file is not None
+        self.size += self.file.write(line.encode())
+        self.file.flush()
+
 
 def terminal_line(values: dict[str, Any]) -> str:
     """Return a metrics line as a person reads it."""
+    if "warning" in values:
+        return f"WARNING: {values['warning']}"
     if "stage" in values:
         return f"{values['stage']} {values['done']}/{values['total']}"
     shown = [f"{key} {values[key]:.4f}" for key in STEP_KEYS if isinstance(values.get(key), float)]

@@ -8,18 +8,12 @@ from typing import Any
 
 import torch
 
-from train.engine.config import PolicyConfig
-from train.engine.fingerprint import weights_fingerprint
-from train.engine.log_probs import score_batches
+from train.engine.batches import by_length
+from train.engine.log_probs import sequence_log_probs
+from train.engine.memory import TokenBudget
 from train.engine.output import Metrics
 from train.engine.stop import StopRequest
 from train.engine.tokens import Group, TokenSequence
-
-
-def policy_fingerprint(policy: PolicyConfig) -> str:
-    """Return what a policy's weights are known by: the model's fingerprint, and the adapter's where it has one."""
-    parts = [policy.model] if policy.adapter is None else [policy.model, policy.adapter]
-    return "+".join(weights_fingerprint(part) for part in parts)
 
 
 class ReferenceLogProbs:
@@ -62,36 +56,49 @@ class ReferenceLogProbs:
         content = json.dumps([self.context, sequence.prompt, sequence.completion])
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def missing(self, groups: list[Group]) -> list[TokenSequence]:
-        """Return the rows whose value is not known, each once."""
-        rows = {self.key(sequence): sequence for group in groups for sequence in group.sequences}
-        return [sequence for key, sequence in rows.items() if key not in self.known]
+    def rows(self, groups: list[Group]) -> list[TokenSequence]:
+        """Return the groups' rows, each once."""
+        return list({self.key(sequence): sequence for group in groups for sequence in group.sequences}.values())
+
+    def missing(self, rows: list[TokenSequence]) -> int:
+        """Return how many rows have no known value."""
+        return sum(self.key(row) not in self.known for row in rows)
 
     def compute(
         self,
         model: Any,
-        sequences: list[TokenSequence],
+        rows: list[TokenSequence],
         *,
-        token_budget: int,
+        budget: TokenBudget,
         dtype: torch.dtype,
         metrics: Metrics,
         stop: StopRequest,
     ) -> None:
-        """Send rows through the reference policy and keep their values; progress is in rows."""
-        done = 0
-        metrics.stage("reference", done, len(sequences))
-        for rows, log_probs in score_batches(model, sequences, token_budget=token_budget, dtype=dtype):
-            self._keep([self.key(sequences[row]) for row in rows], log_probs.tolist())
-            done += len(rows)
-            metrics.stage("reference", done, len(sequences))
+        """Send the rows whose value is not known through the reference policy and keep their values.
+
+        Rows go through in the batches that all of them would make, so that a pass that was interrupted ends with
+        the same values, to the bit, as one that was not.
+        """
+        done, total = 0, self.missing(rows)
+        metrics.stage("reference", done, total)
+        for batch in list(by_length(rows, budget.fill)):
+            new = [row for row in batch if self.key(rows[row]) not in self.known]
+            if not new:
+                continue
+            with torch.no_grad():
+                log_probs = sequence_log_probs(model, [rows[row] for row in batch], dtype=dtype)
+            values = dict(zip(batch, log_probs.tolist(), strict=True))
+            self._keep({self.key(rows[row]): values[row] for row in new})
+            done += len(new)
+            metrics.stage("reference", done, total)
             stop.check()
 
-    def _keep(self, keys: list[str], values: list[float]) -> None:
-        self.known.update(zip(keys, values, strict=True))
+    def _keep(self, values: dict[str, float]) -> None:
+        self.known.update(values)
         if self.path is not None:
             with open(self.path, "a", encoding="utf-8") as file:
                 # The leading line break parts the first line from one that was cut off.
-                file.write("\n" + "".join(json.dumps(pair) + "\n" for pair in zip(keys, values, strict=True)))
+                file.write("\n" + "".join(json.dumps(pair) + "\n" for pair in values.items()))
 
     def attach(self, groups: list[Group]) -> list[Group]:
         """Return the groups with their reference log-probabilities."""

@@ -1,8 +1,8 @@
 """One training run from configuration to policy: data, reference pass, training, saving."""
 
-import gc
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,12 @@ from typing import Any
 import torch
 import transformers
 
+from train.engine.checkpoints import Checkpoints, Identity, read_state
 from train.engine.config import TrainingConfig
 from train.engine.errors import DataError, EngineError
 from train.engine.fingerprint import weights_fingerprint
 from train.engine.groups import file_digest, read_groups
+from train.engine.memory import TokenBudget, peak_memory_bytes, release_memory
 from train.engine.models import (
     autocast_dtype,
     end_ids,
@@ -28,10 +30,10 @@ from train.engine.models import (
     weights_dtype,
 )
 from train.engine.output import Metrics, write_json
-from train.engine.reference import ReferenceLogProbs, policy_fingerprint
+from train.engine.reference import ReferenceLogProbs
 from train.engine.stop import StopRequest
 from train.engine.tokens import Group, GroupTokenizer
-from train.engine.training import check_start, peak_memory_bytes, total_steps, train
+from train.engine.training import Trainer, check_start
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
 
@@ -51,37 +53,40 @@ class Clock:
 
 
 def run(config: TrainingConfig, stop: StopRequest) -> None:
-    """Train a policy and write the run folder.
+    """Train a policy and write the run folder; go on from its last checkpoint where it has one.
 
     Raises:
         EngineError: the run cannot go on; no policy was written.
         Stopped: it was asked to stop; no policy was written.
     """
     output = prepare_output(config)
-    metrics = Metrics(output / "metrics.jsonl")
     clock = Clock()
     device = prepare_torch(config)
-    try:
-        with clock.measure("total"):
-            results = run_stages(config, output, device, metrics, clock, stop)
-    except torch.OutOfMemoryError as exc:
-        raise EngineError(
-            f"The device ran out of memory with `token_budget` {config.token_budget}. Halve it and start again. ({exc})"
-        ) from exc
+    with Metrics(output / "metrics.jsonl") as metrics, clock.measure("total"):
+        budget = TokenBudget(config.token_budget, device.type, metrics.warn)
+        results = run_stages(config, output, device, budget, metrics, clock, stop)
     summary = {
         "config": config.to_dict(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "peak_memory_bytes": peak_memory_bytes(),
+        "token_budget": budget.tokens,
         "seconds": clock.seconds,
+        "warnings": metrics.warnings,
         **results,
     }
     write_json(output / "summary.json", summary)
 
 
 def run_stages(
-    config: TrainingConfig, output: Path, device: torch.device, metrics: Metrics, clock: Clock, stop: StopRequest
+    config: TrainingConfig,
+    output: Path,
+    device: torch.device,
+    budget: TokenBudget,
+    metrics: Metrics,
+    clock: Clock,
+    stop: StopRequest,
 ) -> dict[str, Any]:
     """Go through the stages of the run and return what they found out, for the summary."""
     with clock.measure("loading"):
@@ -95,15 +100,27 @@ def run_stages(
                 f"{data['groups_without_pairs']} groups, nobody preferred one answer to another. "
                 "Collect judgements first."
             )
+        known = Identity(config.to_dict(), read_files(config, data, held_out_data))
+        checkpoints = Checkpoints(output / "checkpoints", known)
+        checkpoint = checkpoints.newest()
+        begin(output, config)
+        lines = metrics.begin(read_state(checkpoint)["state"]["metrics_bytes"] if checkpoint else 0)
         metrics.stage("loading", 1, 1)
     stop.check()
-    model, reference, computed = load_model(config, groups + held_out, device, metrics, clock, stop)
+    reference_name = str(known.files["reference"])
+    model, reference, computed = load_model(
+        config, reference_name, groups + held_out, device, budget, metrics, clock, stop
+    )
     groups, held_out = reference.attach(groups), reference.attach(held_out)
     with clock.measure("training"):
-        if config.reference_is_start:
-            check_start(model, groups, config, stop)
-        metrics.stage("training", 0, total_steps(config, len(groups)))
-        last, evaluation = train(model, groups, held_out, config, metrics, stop)
+        if config.reference_is_start and checkpoint is None:
+            longest = max(sequence.length for group in groups for sequence in group.sequences)
+            budget.retry(lambda: check_start(model, groups, config, budget, stop), longest=longest)
+        trainer = Trainer(model, groups, held_out, config, budget, metrics, checkpoints, stop)
+        if checkpoint is not None:
+            trainer.resume(checkpoint, lines)
+        metrics.stage("training", trainer.state.step, trainer.steps)
+        trainer.run()
     with clock.measure("saving"):
         metrics.stage("saving", 0, 1)
         save_policy(model, tokenizer, config, output / "policy")
@@ -111,17 +128,32 @@ def run_stages(
     return {
         "data": data,
         "held_out": held_out_data,
-        "reference": {"fingerprint": reference.fingerprint, "computed": computed},
+        "reference": {"fingerprint": reference_name, "computed": computed},
         "policy_fingerprint": weights_fingerprint(output / "policy"),
-        "metrics": last,
-        "eval_metrics": evaluation,
+        "metrics": trainer.last,
+        "eval_metrics": trainer.evaluation,
+    }
+
+
+def read_files(config: TrainingConfig, data: dict[str, Any], held_out: dict[str, Any] | None) -> dict[str, str | None]:
+    """Return what the files that the run reads are known by."""
+    reference = config.reference or config.start
+    prints = {folder: weights_fingerprint(folder) for folder in {*config.start.folders, *reference.folders}}
+    return {
+        "data": data["sha256"],
+        "held_out": held_out["sha256"] if held_out else None,
+        "model": prints[config.model],
+        "adapter": prints[config.adapter] if config.adapter else None,
+        "reference": "+".join(prints[folder] for folder in reference.folders),
     }
 
 
 def load_model(
     config: TrainingConfig,
+    reference_name: str,
     groups: list[Group],
     device: torch.device,
+    budget: TokenBudget,
     metrics: Metrics,
     clock: Clock,
     stop: StopRequest,
@@ -132,48 +164,53 @@ def load_model(
         The model that is to be trained, the reference log-probabilities, and how many of them were not in
         the cache.
     """
-    policy = config.reference or config.start
     with clock.measure("loading"):
         numbers = f"{autocast_dtype(config)} {weights_dtype(config)} {device.type}"
-        reference = ReferenceLogProbs(config.reference_cache, policy_fingerprint(policy), numbers)
-        missing = reference.missing(groups)
-        separate = bool(missing) and not config.reference_is_start
+        reference = ReferenceLogProbs(config.reference_cache, reference_name, numbers)
+        rows = reference.rows(groups)
+        missing = reference.missing(rows)
+        separate = missing > 0 and not config.reference_is_start
+        policy = config.reference or config.start
         model = load_reference(policy, config, device) if separate else load_trainable(config, device)
     if missing:
+
+        def compute() -> None:
+            reference.compute(model, rows, budget=budget, dtype=autocast_dtype(config), metrics=metrics, stop=stop)
+
         with clock.measure("reference"):
-            reference.compute(
-                model,
-                missing,
-                token_budget=config.token_budget,
-                dtype=autocast_dtype(config),
-                metrics=metrics,
-                stop=stop,
-            )
+            budget.retry(compute, longest=max(row.length for row in rows))
     if separate:
         del model
         release_memory()
         with clock.measure("loading"):
             model = load_trainable(config, device)
-    return model, reference, len(missing)
+    return model, reference, missing
 
 
 def prepare_output(config: TrainingConfig) -> Path:
-    """Make the run folder ready and keep the configuration in it.
+    """Make the run folder; what is in it stays as it is.
 
     Raises:
         EngineError: it holds a policy already, or cannot be written.
     """
     output = Path(config.output)
-    if (output / "policy").exists():
+    if (output / "policy").exists() and (output / "summary.json").exists():
         raise EngineError(f"The run folder {output} holds a policy already. Give another `output`.")
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for stale in ("error.json", "summary.json"):
-            (output / stale).unlink(missing_ok=True)
-        write_json(output / "config.json", config.to_dict())
     except OSError as exc:
         raise EngineError(f"The run folder {output} cannot be written: {exc.strerror}.") from exc
     return output
+
+
+def begin(output: Path, config: TrainingConfig) -> None:
+    """Keep the configuration in the run folder, and remove what a run that was killed left unfinished there."""
+    for stale in ("error.json", "summary.json"):
+        (output / stale).unlink(missing_ok=True)
+    # A policy without a summary: the run was killed between the two.
+    for unfinished in (output / "policy", *output.glob("policy.tmp-*")):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    write_json(output / "config.json", config.to_dict())
 
 
 def prepare_torch(config: TrainingConfig) -> torch.device:
@@ -202,12 +239,5 @@ def load_groups(path: str, tokenizer: Any, config: TrainingConfig) -> tuple[list
         config.max_prompt_tokens,
         config.max_completion_tokens,
     )
-    groups = group_tokenizer.tokenize(raw, count=config.loss.votes == "count", half_ties=config.loss.ties == "half")
+    groups = group_tokenizer.tokenize(raw, config.loss)
     return groups, {"sha256": file_digest(path), **group_tokenizer.counts.as_dict()}
-
-
-def release_memory() -> None:
-    """Give the memory of a model that is no longer referred to back to the device."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -16,4 +16,7 @@ class StopRequest:
     def check(self) -> None:
         """Raise Stopped if the run was asked to stop."""
         if self.requested:
-            raise Stopped("The run was asked to stop and has stopped. No policy was written.")
+            raise Stopped(
+                "The run was asked to stop and has stopped. No policy was written; "
+                "the same command goes on from its last checkpoint."
+            )

@@ -8,9 +8,14 @@ ids end with the end-of-turn token, and a truncated answer gets none.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from train.engine.config import LossConfig
 from train.engine.errors import DataError
 from train.engine.fingerprint import tokenizer_fingerprint
-from train.engine.groups import Completion, Pair, RawGroup, labelled_pairs
+from train.engine.groups import Completion, Pair, Ranking, RawGroup, count_votes, labelled_pairs
+from train.engine.plain_pairs import common_prefix
+
+# A tier of m answers whose order is summed or averaged over costs 2 ** m terms.
+LARGEST_TIER = 12
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,12 @@ class TokenSequence:
 
 @dataclass(frozen=True)
 class Group:
-    """A prompt's answers as token ids, and the pairs of them that people compared."""
+    """A prompt's answers as token ids, and what people said of them; indexes are into `sequences`."""
 
     sequences: list[TokenSequence]
     pairs: list[Pair]
+    rankings: list[Ranking] = field(default_factory=list)  # a tier that is not unordered is a tie that counts
+    cut_tokens: int = 0  # of prompt and answers, over all sequences
     reference: list[float] = field(default_factory=list)  # log pi_ref(y | x) of each sequence, nats, once known
 
 
@@ -70,44 +77,55 @@ class GroupTokenizer:
     def __post_init__(self) -> None:
         self.fingerprint = tokenizer_fingerprint(self.tokenizer)
 
-    def tokenize(self, groups: list[RawGroup], *, count: bool, half_ties: bool) -> list[Group]:
+    def tokenize(self, groups: list[RawGroup], loss: LossConfig) -> list[Group]:
         """Return the groups that have a usable pair; the others are counted and left out.
 
         Args:
             groups: as read from a data file.
-            count: see `labelled_pairs`.
-            half_ties: see `labelled_pairs`.
+            loss: says how votes and ties count.
 
         Raises:
             DataError: a line cannot be tokenised.
         """
+        half_ties = loss.ties == "half"
         result = []
         for raw in groups:
-            pairs = labelled_pairs(raw.votes, count=count, half_ties=half_ties)
+            pairs = labelled_pairs(count_votes(raw.rankings), count=loss.votes == "count", half_ties=half_ties)
             if not pairs:
                 self.counts.groups_without_pairs += 1
                 continue
-            result.append(self._group(raw, pairs))
+            rankings = informative(raw.rankings, half_ties=half_ties)
+            if loss.name == "plackett_luce":
+                check_tiers(rankings, raw.where)
+            result.append(self._group(raw, pairs, rankings))
         return result
 
-    def _group(self, raw: RawGroup, pairs: list[Pair]) -> Group:
+    def _group(self, raw: RawGroup, pairs: list[Pair], rankings: list[Ranking]) -> Group:
         """Tokenise the completions that are part of a pair; the others cannot change the loss."""
         used = sorted({index for pair in pairs for index in (pair.first, pair.second)})
         place = {index: position for position, index in enumerate(used)}
-        prompt = self._cut_prompt(self.prompt_ids(raw), raw)
+        whole = self.prompt_ids(raw)
+        prompt = self._cut_prompt(whole, raw)
+        cut = (len(whole) - len(prompt)) * len(used)
         sequences = []
         for index in used:
             ids = self.completion_ids(raw, index)
-            self.counts.completions_cut += len(ids) > self.max_completion_tokens
-            self.counts.completion_tokens_cut += max(0, len(ids) - self.max_completion_tokens)
+            over = max(0, len(ids) - self.max_completion_tokens)
+            self.counts.completions_cut += over > 0
+            self.counts.completion_tokens_cut += over
+            cut += over
             sequences.append(TokenSequence(prompt, ids[: self.max_completion_tokens]))
         self.counts.groups += 1
         self.counts.completions += len(sequences)
         self.counts.pairs += len(pairs)
         self.counts.prompt_tokens += len(prompt) * len(sequences)
         self.counts.completion_tokens += sum(len(sequence.completion) for sequence in sequences)
-        renumbered = [Pair(place[p.first], place[p.second], p.label, p.weight) for p in pairs]
-        return Group(sequences, renumbered)
+        return Group(
+            sequences,
+            [Pair(place[pair.first], place[pair.second], pair.label, pair.weight) for pair in pairs],
+            [renumbered(ranking, place) for ranking in rankings],
+            cut,
+        )
 
     def prompt_ids(self, raw: RawGroup) -> list[int]:
         """Return the ids that the model read before it answered, uncut."""
@@ -226,9 +244,30 @@ class GroupTokenizer:
             )
 
 
-def common_prefix(first: list[int], second: list[int]) -> int:
-    """Return how many ids two lists share from the start."""
-    for position, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return position
-    return min(len(first), len(second))
+def informative(rankings: list[Ranking], *, half_ties: bool) -> list[Ranking]:
+    """Return the rankings that say something; where ties do not count, their members were not compared."""
+    found = []
+    for ranking in rankings:
+        unordered = ranking.unordered if half_ties else frozenset(range(len(ranking.tiers)))
+        tied = any(len(tier) > 1 and index not in unordered for index, tier in enumerate(ranking.tiers))
+        if len(ranking.tiers) > 1 or tied:
+            found.append(Ranking(ranking.tiers, unordered, ranking.weight))
+    return found
+
+
+def check_tiers(rankings: list[Ranking], where: str) -> None:
+    """Raise DataError where a tier is too large for the sum, or the mean, over its orders."""
+    for ranking in rankings:
+        last = len(ranking.tiers) - 1
+        for index, tier in enumerate(ranking.tiers):
+            if len(tier) > LARGEST_TIER and not (index == last and index in ranking.unordered):
+                raise DataError(
+                    f'{where}: a tier has {len(tier)} completions; with `loss.name` "plackett_luce" a tier that is '
+                    f"tied, or stands before another, may have {LARGEST_TIER}. Use a pairwise loss for this data."
+                )
+
+
+def renumbered(ranking: Ranking, place: dict[int, int]) -> Ranking:
+    """Return the ranking with other indexes for its completions."""
+    tiers = tuple(tuple(place[index] for index in tier) for tier in ranking.tiers)
+    return Ranking(tiers, ranking.unordered, ranking.weight)
