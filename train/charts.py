@@ -13,7 +13,6 @@ NICE = (1.0, 2.0, 2.5, 5.0, 10.0)  # steps of a scale, times a power of ten
 PLOT_WIDTH = 76  # per cent of the chart: the labels of the lines stand beside them, on the right
 APART = 12.0  # per cent of the height that two labels need between them
 UNCHANGED = 0.01  # rewards and losses nearer than this are called the same
-CONFIDENCE_Z = 1.96  # 95%
 
 
 @dataclass(frozen=True)
@@ -124,14 +123,6 @@ def shares(value: float) -> str:
     return f"{100 * value:.0f}%"
 
 
-def interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95% interval of a share of `count` pairs (Wilson, which also holds near 0 and 1)."""
-    z = CONFIDENCE_Z
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def mark(kind: str, point: Point, x: Scale, y: Scale, label: str = "") -> Mark:
     across, down = PLOT_WIDTH / 100 * x.per_cent(point[0]), 100 - y.per_cent(point[1])
     return Mark(kind, f"{across:.4g}%", f"{down:.4g}%", label)
@@ -154,7 +145,7 @@ def step_labels(now: float, total: float) -> list[StepLabel]:
     return labels
 
 
-def round_charts(rows: Sequence[dict[str, Any]], held_out_pairs: int) -> list[Chart]:
+def round_charts(rows: Sequence[dict[str, Any]]) -> list[Chart]:
     """Return the four charts of a round from its metrics, or none before the first step."""
     steps = [row for row in rows if "loss" in row]
     evaluations = [row for row in rows if "eval_loss" in row]
@@ -163,7 +154,7 @@ def round_charts(rows: Sequence[dict[str, Any]], held_out_pairs: int) -> list[Ch
     x = Scale(0, max(row["steps"] for row in steps))
     return [
         loss_chart(steps, evaluations, x),
-        accuracy_chart(steps, evaluations, x, held_out_pairs),
+        accuracy_chart(steps, evaluations, x),
         margin_chart(steps, evaluations, x),
         likelihood_chart(steps, x),
     ]
@@ -188,18 +179,15 @@ def loss_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, 
     )
 
 
-def accuracy_chart(
-    steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]], x: Scale, held_out_pairs: int
-) -> Chart:
+def accuracy_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]], x: Scale) -> Chart:
     raw, held_out = series(steps, "rewards/accuracies"), series(evaluations, "eval_rewards/accuracies")
     now = smooth(raw)[-1][1]
     title, quantity = f"It orders {shares(now)} of the pairs as people did", "training, smoothed; chance is 50%"
     if held_out:
         title = f"It orders {shares(held_out[-1][1])} of the held-out pairs as people did"
         quantity = f"training {shares(now)}, smoothed; chance is 50%"
-        if held_out_pairs:
-            low, high = interval(held_out[-1][1], held_out_pairs)
-            quantity = f"95% interval {shares(low)} to {shares(high)}; {quantity}"
+        low, high = (evaluations[-1][f"eval_rewards/accuracies_{end}"] for end in ("low", "high"))
+        quantity = f"95% interval {shares(low)} to {shares(high)}; {quantity}"
     sentence = f"Share of training pairs ordered as people did: {shares(now)}"
     return _chart(title, quantity, sentence, raw, held_out, x, Scale(0, 1), shares)
 

@@ -12,7 +12,7 @@ from annotate.models import Comparison, PreferencePair
 from generation.models import Completion, SamplingItem
 from jobs.models import Job
 from projects.models import Project, Prompt
-from train.charts import Chart, interval, round_charts, shares
+from train.charts import Chart, round_charts, shares
 from train.engine.output import terminal_line
 from train.models import Round, RoundMetric
 
@@ -54,11 +54,11 @@ def pair_figures(project: Project) -> PairFigures:
 
 def held_out_accuracy(round: Round) -> str:
     """Return the share of held-out pairs that the new policy orders as people did, with its 95% interval."""
-    share = ((round.summary or {}).get("eval_metrics") or {}).get("eval_rewards/accuracies")
-    if share is None or not round.dataset.held_out_pairs:
+    found = (round.summary or {}).get("eval_metrics") or {}
+    if found.get("eval_rewards/accuracies") is None:
         return ""
-    low, high = interval(share, round.dataset.held_out_pairs)
-    return f"{shares(share)} ({100 * low:.0f} to {100 * high:.0f})"
+    low, high = (100 * found[f"eval_rewards/accuracies_{end}"] for end in ("low", "high"))
+    return f"{shares(found['eval_rewards/accuracies'])} ({low:.0f} to {high:.0f})"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def watch(round: Round) -> Watch:
         done=done,
         total=total or 1,
         sentence=sentence(round, last),
-        charts=round_charts(rows, round.dataset.held_out_pairs),
+        charts=round_charts(rows),
         log="\n".join(terminal_line(row) for row in reversed(tail)),
         last_step=last_step,
     )
@@ -137,21 +137,26 @@ def sentence(round: Round, last: dict[str, Any]) -> str:
     if "step" not in last:
         return round.message or "Getting ready."
     text = f"Step {last['step']:,} of {last['steps']:,}."
-    left = seconds_left(first_step_at(round), last["step"], last["steps"], timezone.now())
+    left = seconds_left(since(round), last["step"], last["steps"], timezone.now())
     return f"{text} {about(left).capitalize()} left." if left else text
 
 
-def first_step_at(round: Round) -> datetime | None:
-    """Return when the newest attempt had done its first step: waiting and the reference pass came before it."""
-    steps = round.metrics.filter(attempt=round.attempt, values__has_key="loss")
-    return steps.order_by("line").values_list("created_at", flat=True).first()
+def since(round: Round) -> tuple[datetime, int] | None:
+    """Return when the newest attempt had done its first own step, and which: the reference pass came before it.
+
+    A round that goes on from a checkpoint begins its metrics with those of the steps that it need not do again.
+    """
+    rows = round.metrics.filter(attempt=round.attempt).order_by("line")
+    began = rows.filter(values__stage="training").last()
+    first = began and rows.filter(line__gt=began.line, values__has_key="loss").first()
+    return (first.created_at, first.values["step"]) if first else None
 
 
-def seconds_left(first_step: datetime | None, step: int, steps: int, now: datetime) -> float | None:
+def seconds_left(began: tuple[datetime, int] | None, step: int, steps: int, now: datetime) -> float | None:
     """Guess how long the other steps take, or None when it is too early to tell or nothing is left."""
-    if first_step is None or step < STEPS_BEFORE_A_GUESS or step >= steps:
+    if began is None or step - began[1] < STEPS_BEFORE_A_GUESS - 1 or step >= steps:
         return None
-    return (now - first_step).total_seconds() / (step - 1) * (steps - step)
+    return (now - began[0]).total_seconds() / (step - began[1]) * (steps - step)
 
 
 def about(seconds: float) -> str:

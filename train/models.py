@@ -51,6 +51,7 @@ class Round(Job):
     reference = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="+")
     configuration = models.JSONField(help_text="What the admin chose; the run folder holds all that ran.")
     summary = models.JSONField(null=True, help_text="The trainer's summary.json.")
+    warnings = models.JSONField(default=list, help_text="What a person should be told of its training, in sentences.")
     policy = models.ForeignKey(Policy, null=True, on_delete=models.PROTECT, related_name="made_by")
     before_and_after = models.ForeignKey(
         SamplingJob, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Held-out answers of both."

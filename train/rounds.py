@@ -1,10 +1,10 @@
-"""Rounds: their settings, launching one, and running the trainer for it."""
+"""Rounds: launching one, and running the trainer for it."""
 
 import json
 import logging
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,61 +22,18 @@ from jobs.attempts import Attempt, CancelRequested, Died, JobError, StopRequeste
 from jobs.models import Device, Job
 from jobs.processes import Child, tail
 from projects.models import Project, Prompt
-from train.datasets import freeze, new_dataset, part_file
-from train.engine.config import LoraConfig, LossConfig, PolicyConfig, TrainingConfig
+from train.datasets import freeze, new_dataset
+from train.engine.config import TrainingConfig
 from train.models import Round, RoundMetric
+from train.recipes import RoundSettings
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+MOST_HALVINGS = 3  # of the token budget, where the trainer is killed
 STOP_PATIENCE_SECONDS = 10
 KILLED = 128 + 9
 MOST_COMPARED_PROMPTS = 50  # held-out prompts answered before and after a round
-
-
-@dataclass(frozen=True)
-class RoundSettings:
-    """What an admin chooses for a round; the rest of the trainer's configuration follows from it."""
-
-    method: str = "lora"  # "lora" or "full"
-    lora_rank: int = 16
-    beta: float = 0.1
-    learning_rate: float = 2e-4
-    epochs: int = 1
-    groups_per_step: int = 4
-    max_steps: int | None = None
-    seed: int = 0
-
-    def engine_config(self, round: Round, output: Path) -> TrainingConfig:
-        """Return the trainer's configuration.
-
-        Raises:
-            ConfigError: a setting is out of its range; the text names it.
-        """
-        start, reference = round.start, round.reference
-        held_out = round.dataset.held_out_groups > 0
-        return TrainingConfig(
-            model=start.checkpoint,
-            adapter=start.folder if start.base_id else None,
-            reference=PolicyConfig(model=reference.checkpoint, adapter=reference.folder if reference.base_id else None),
-            data=str(part_file(round.dataset, Prompt.Side.TRAIN)),
-            held_out=str(part_file(round.dataset, Prompt.Side.HELD_OUT)) if held_out else None,
-            output=str(output),
-            reference_cache=str(settings.WINNOW_HOME / "run" / "reference-cache"),
-            loss=LossConfig(beta=self.beta),
-            method=self.method,
-            lora=LoraConfig(rank=self.lora_rank, alpha=2 * self.lora_rank) if self.method == "lora" else None,
-            learning_rate=self.learning_rate,
-            warmup_share=0.1,
-            epochs=self.epochs,
-            max_steps=self.max_steps,
-            groups_per_step=self.groups_per_step,
-            token_budget=TOKEN_BUDGET,
-            seed=self.seed,
-        )
-
-
-TOKEN_BUDGET = 4096  # tokens sent through the model at once, at most
 
 
 @transaction.atomic
@@ -133,6 +90,12 @@ def run_folder(round: Round) -> Path:
     return settings.WINNOW_HOME / "rounds" / str(round.pk)
 
 
+def checkpoint_step(round: Round) -> int:
+    """Return the step from which a round would go on; 0 is its beginning."""
+    steps = [int(path.name.removeprefix("step-")) for path in run_folder(round).glob("run/checkpoints/step-????????")]
+    return max(steps, default=0)
+
+
 def _wait_for_memory(device: Device, attempt: Attempt) -> None:
     """Wait until the model server has left the GPU. On a CPU it may stay."""
     while device.kind != "cpu" and device.server != Device.Server.STOPPED:
@@ -142,41 +105,75 @@ def _wait_for_memory(device: Device, attempt: Attempt) -> None:
 
 
 def _train(attempt: Attempt, round: Round) -> Path:
-    """Run the trainer to its end and return its output folder.
+    """Run the trainer to its end, from its last checkpoint where it has one, and return its output folder.
+
+    A trainer that is killed has most often taken too much memory: it goes on with half the tokens at once.
 
     Raises:
         JobError: the trainer said why it cannot.
-        Died: it was killed.
+        Died: it was killed too often.
     """
-    output = run_folder(round) / f"attempt-{attempt.number}"
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    output = run_folder(round) / "run"
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "error.json").unlink(missing_ok=True)
     config = RoundSettings(**round.configuration).engine_config(round, output)
-    config_file = run_folder(round) / f"attempt-{attempt.number}.json"
+    for _ in range(MOST_HALVINGS + 1):
+        if _is_done(output):  # an earlier attempt died between training and registering
+            return output
+        status = _run_trainer(attempt, round, config, output)
+        if status != KILLED or _is_done(output):
+            break
+        config = replace(config, token_budget=max(1, config.token_budget // 2))
+        _warn(
+            attempt,
+            round,
+            "The trainer was killed, most often because the machine ran out of memory. It goes on from its last "
+            f"checkpoint with half the tokens at once, {config.token_budget:,}.",
+        )
+    if _is_done(output):
+        return output
+    if status == KILLED:
+        raise Died(
+            f"The trainer was killed {MOST_HALVINGS + 1} times, the last time with {2 * config.token_budget:,} tokens "
+            "at once: the machine has too little memory for this round. Train an adapter, or a smaller model."
+        )
+    raise JobError(_reason(output, run_folder(round) / "trainer.log", status))
+
+
+def _is_done(output: Path) -> bool:
+    """Whether the trainer has written all it writes; the summary comes last."""
+    return (output / "summary.json").exists() and (output / "policy").exists()
+
+
+def _run_trainer(attempt: Attempt, round: Round, config: TrainingConfig, output: Path) -> int:
+    """Run the trainer once and return its exit status."""
+    config_file = run_folder(round) / "config.json"
     config_file.write_text(json.dumps(config.to_dict(), indent=2))
     log = run_folder(round) / "trainer.log"
+    metrics = output / "metrics.jsonl"
+    old = metrics.stat().st_ino if metrics.exists() else None
     command = [sys.executable, "-m", "train.engine", str(config_file)]
     child = Child(command, log=log, cwd=settings.BASE_DIR, lock=run_folder(round) / "lock")
     try:
-        _follow(attempt, round, child, output / "metrics.jsonl")
+        _follow(attempt, round, child, metrics, old)
     except (CancelRequested, StopRequested):
         child.stop(STOP_PATIENCE_SECONDS)
         raise
     finally:
         status = child.kill()
-    if status == KILLED:
-        raise Died("The trainer was killed, most often because the machine ran out of memory.")
-    if status:
-        raise JobError(_reason(output, log, status))
-    return output
+    return status
 
 
-def _follow(attempt: Attempt, round: Round, child: Child, metrics: Path) -> None:
-    """Store the trainer's metrics as they come, until it ends."""
+def _follow(attempt: Attempt, round: Round, child: Child, metrics: Path, old: int | None) -> None:
+    """Store the trainer's metrics as they come, until it ends.
+
+    A trainer begins a new file, with what it keeps of the old one: the file with the inode `old` is not read.
+    """
+    RoundMetric.objects.filter(round=round, attempt=attempt.number).delete()
     read = lines = 0
     while True:
         ended = child.status() is not None
-        if metrics.exists():
+        if metrics.exists() and metrics.stat().st_ino != old:
             with metrics.open("rb") as file:
                 file.seek(read)
                 whole, _, _ = file.read().rpartition(b"\n")
@@ -197,12 +194,23 @@ def _store_metrics(attempt: Attempt, round: Round, first: int, rows: list[dict[s
             RoundMetric(round=round, attempt=attempt.number, line=first + i, values=values)
             for i, values in enumerate(rows)
         )
+    for row in rows:
+        if "warning" in row:
+            _warn(attempt, round, row["warning"])
     steps = [row for row in rows if "step" in row]
     if steps:
         attempt.beat(progress=steps[-1]["step"], total=steps[-1]["steps"], message="")
     if "stage" in rows[-1]:
         stage = rows[-1]
         attempt.beat(message=f"{stage['stage'].capitalize()}: {stage['done']:,} of {stage['total']:,}.")
+
+
+def _warn(attempt: Attempt, round: Round, sentence: str) -> None:
+    """Keep with the round what a person should be told of it, once."""
+    if sentence not in round.warnings:
+        round.warnings = [*round.warnings, sentence]
+        with attempt.writing():
+            Round.objects.filter(pk=round.pk).update(warnings=round.warnings)
 
 
 def _reason(output: Path, log: Path, status: int) -> str:
@@ -222,6 +230,7 @@ def _register(attempt: Attempt, round: Round, output: Path) -> None:
         policy = store_policy(name, facts, project=round.project, base=base, parent=round.start)
         compare = _before_and_after(round, policy)
         Round.objects.filter(pk=round.pk).update(policy=policy, summary=summary, before_and_after=compare)
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)  # a round that is done needs none
 
 
 def _before_and_after(round: Round, policy: Policy) -> SamplingJob | None:

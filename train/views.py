@@ -1,5 +1,7 @@
 """The pages of rounds and datasets."""
 
+from dataclasses import asdict
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Max
@@ -14,8 +16,10 @@ from projects.access import project_for_admin
 from projects.models import Project
 from train.datasets import PARTS, NothingToTrainOn, current_dataset, export, part_file
 from train.figures import before_and_after, held_out_accuracy, pair_figures, watch
-from train.forms import LaunchForm, plain
+from train.forms import LaunchForm, in_words, plain
 from train.models import Dataset, Round
+from train.recipes import RoundSettings
+from train.rounds import checkpoint_step
 
 A_PAGE = 25
 
@@ -41,7 +45,8 @@ def rounds(request: HtmxRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch_round(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
-    form = LaunchForm(project, request.POST if request.method == "POST" else None)
+    pairs, settings = pair_figures(project), request.GET.get("like", "")
+    form = LaunchForm(project, request.POST if request.method == "POST" else None, pairs=pairs.train, settings=settings)
     nothing = ""
     if form.is_valid():
         try:
@@ -50,7 +55,7 @@ def launch_round(request: HtmxRequest, slug: str) -> HttpResponse:
         except NothingToTrainOn as error:
             nothing = str(error)
     context = {"project": project, "tab": "rounds", "form": form, "nothing": nothing}
-    context |= {"pairs": pair_figures(project), "next_number": _next_number(project)}
+    context |= {"pairs": pairs, "next_number": _next_number(project)}
     return render(request, "train/launch.html", context)
 
 
@@ -64,9 +69,10 @@ def round_page(request: HtmxRequest, slug: str, number: int) -> HttpResponse:
         return HttpResponse(status=204)  # nothing new: what somebody reads stays as it is
     context = {"project": project, "tab": "rounds", "round": round, "compared": compared}
     if request.htmx.target != "compare":
-        settings = round.configuration
+        settings = asdict(RoundSettings(**round.configuration))
         context |= {"watch": watch(round), "settings": settings, "accuracy": held_out_accuracy(round)}
         context |= {"beta": plain(settings["beta"]), "learning_rate": plain(settings["learning_rate"])}
+        context |= {"other_settings": in_words(settings), "checkpoint": checkpoint_step(round)}
     return render(request, fragment(request, "train/round.html", ("live", "compare")), context)
 
 

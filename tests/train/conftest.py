@@ -7,7 +7,8 @@ import pytest
 from annotate.judging import best_of, record
 from projects.models import Prompt
 from train.models import Round, RoundMetric
-from train.rounds import RoundSettings, launch_round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 
 
 @pytest.fixture

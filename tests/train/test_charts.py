@@ -7,7 +7,6 @@ from train.charts import (
     Scale,
     decimal,
     downsample,
-    interval,
     keep_apart,
     likelihood_finding,
     mark,
@@ -88,20 +87,12 @@ def test_a_minus_is_a_minus():
     assert decimal(-0.001, 2) == "0.00"
 
 
-def test_interval_is_wilsons():
-    """p = 1/2, n = 100, z = 1.96: centre 1/2, half width 0.0962."""
-    assert interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    low, high = interval(1.0, 3)
-    assert high == 1.0
-    assert 0.4 < low < 0.5
-
-
 def test_there_is_no_chart_before_the_first_step():
-    assert round_charts([{"stage": "loading", "done": 1, "total": 1}], 0) == []
+    assert round_charts([{"stage": "loading", "done": 1, "total": 1}]) == []
 
 
 def test_the_titles_say_what_was_found():
-    loss, accuracy, margin, likelihood = round_charts([step_line(step) for step in range(1, 6)], 0)
+    loss, accuracy, margin, likelihood = round_charts([step_line(step) for step in range(1, 6)])
     assert loss.title.startswith("Loss fell to 0.6")
     assert loss.quantity == "smoothed, from 0.683"
     assert accuracy.title == "It orders 75% of the pairs as people did"
@@ -113,9 +104,17 @@ def test_the_titles_say_what_was_found():
 def test_held_out_pairs_are_rings_and_lead_the_title():
     rows = [step_line(step) for step in range(1, 11)]
     rows.append(
-        {"step": 10, "steps": 10, "eval_loss": 0.6, "eval_rewards/accuracies": 0.66, "eval_rewards/margins": 0.2}
+        {
+            "step": 10,
+            "steps": 10,
+            "eval_loss": 0.6,
+            "eval_rewards/accuracies": 0.66,
+            "eval_rewards/margins": 0.2,
+            "eval_rewards/accuracies_low": 0.62,
+            "eval_rewards/accuracies_high": 0.7,
+        }
     )
-    loss, accuracy, margin, _ = round_charts(rows, 512)
+    loss, accuracy, margin, _ = round_charts(rows)
     assert accuracy.title == "It orders 66% of the held-out pairs as people did"
     assert accuracy.quantity == "95% interval 62% to 70%; training 75%, smoothed; chance is 50%"
     assert loss.quantity.endswith("held out 0.600")
@@ -139,5 +138,5 @@ def test_the_finding_about_likelihood(chosen, rejected, finding):
 
 
 def test_a_step_without_a_finite_loss_is_passed_over():
-    charts = round_charts([step_line(1), step_line(2, loss=None), step_line(3)], 0)
+    charts = round_charts([step_line(1), step_line(2, loss=None), step_line(3)])
     assert charts[0].title.startswith("Loss fell") or charts[0].title.startswith("Loss is")

@@ -5,7 +5,8 @@ from django.urls import reverse
 
 from train.datasets import current_dataset, part_file
 from train.models import Dataset
-from train.rounds import RoundSettings, launch_round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 
 ADDRESS = "/p/plain/datasets/"
 

@@ -6,7 +6,8 @@ from django.core.management import CommandError, call_command
 
 from train.datasets import current_dataset
 from train.models import Dataset
-from train.rounds import RoundSettings, launch_round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 
 
 def export(*options):

@@ -7,7 +7,7 @@ from annotate.models import Comparison, Revision
 from jobs.models import Job
 from tests.train.conftest import step_line
 from train.datasets import freeze
-from train.figures import MOST_ROWS, about, held_out_accuracy, pair_figures, seconds_left, stages, watch
+from train.figures import MOST_ROWS, about, held_out_accuracy, pair_figures, seconds_left, since, stages, watch
 from train.models import Round
 
 
@@ -30,10 +30,12 @@ def test_new_pairs_are_those_since_the_last_round(project, launched, judge, samp
     assert (figures.train, figures.new, figures.last_round) == (4, 1, 1)
 
 
+INTERVAL = {"eval_rewards/accuracies_low": 0.62, "eval_rewards/accuracies_high": 0.7}
+
+
 def test_held_out_accuracy_has_its_interval(launched):
     assert held_out_accuracy(launched) == ""
-    launched.dataset.held_out_pairs = 512
-    launched.summary = {"eval_metrics": {"eval_rewards/accuracies": 0.66}}
+    launched.summary = {"eval_metrics": {"eval_rewards/accuracies": 0.66, **INTERVAL}}
     assert held_out_accuracy(launched) == "66% (62 to 70)"
     launched.summary = {"eval_metrics": {}}
     assert held_out_accuracy(launched) == ""
@@ -93,9 +95,21 @@ def test_a_queued_round_says_what_it_waits_for(launched):
 
 def test_time_left_is_that_of_the_other_steps():
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert seconds_left(now - timedelta(seconds=60), 10, 40, now) == 200
-    assert seconds_left(now, 1, 40, now) is None
-    assert seconds_left(now - timedelta(seconds=60), 40, 40, now) is None
+    began = now - timedelta(seconds=60)
+    assert seconds_left((began, 1), 10, 40, now) == 200
+    assert seconds_left((began, 21), 30, 40, now) == pytest.approx(200 / 3)  # went on from step 20
+    assert seconds_left((now, 1), 2, 40, now) is None
+    assert seconds_left(None, 1, 40, now) is None
+    assert seconds_left((began, 1), 40, 40, now) is None
+
+
+def test_time_left_of_a_resumed_round_is_of_its_own_steps(launched, add_metrics):
+    add_metrics(
+        launched, *(step_line(step, 40) for step in range(1, 21)), {"stage": "training", "done": 20, "total": 40}
+    )
+    assert since(launched) is None
+    add_metrics(launched, step_line(21, 40), step_line(22, 40))
+    assert since(launched)[1] == 21
 
 
 def test_durations_as_people_say_them():

@@ -67,13 +67,13 @@ def test_it_works(project, comparison, bob):
 
 
 def test_the_trainer_reads_what_is_frozen(project, comparison, bob):
-    from train.engine.groups import labelled_pairs, read_groups
+    from train.engine.groups import count_votes, labelled_pairs, read_groups
 
     judge(bob, comparison, read_ranking("2>1=3", [0, 1, 2]))
     dataset = new_dataset(project)
     freeze(dataset)
     (group,) = read_groups(part_file(dataset, Prompt.Side.TRAIN))
-    pairs = labelled_pairs(group.votes, count=False, half_ties=False)
+    pairs = labelled_pairs(count_votes(group.rankings), count=False, half_ties=False)
     assert {(pair.first, pair.second, pair.label) for pair in pairs} == {(0, 1, 0.0), (1, 2, 1.0)}
 
 

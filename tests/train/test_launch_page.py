@@ -1,10 +1,13 @@
+from dataclasses import asdict, fields
+
 import pytest
 from django.urls import reverse
 
 from generation.models import Policy
 from train.forms import likely_rate, plain
 from train.models import Dataset, Round
-from train.rounds import RoundSettings, launch_round
+from train.recipes import PRESETS, RoundSettings, preset_for
+from train.rounds import launch_round
 
 ADDRESS = "/p/plain/rounds/launch/"
 
@@ -17,18 +20,10 @@ def page(client, alice, project):
 
 @pytest.fixture
 def filled(policy):
-    return {
-        "start": policy.pk,
-        "reference": "",
-        "method": "lora",
-        "lora_rank": "16",
-        "beta": "0.1",
-        "learning_rate": "2e-4",
-        "epochs": "1",
-        "groups_per_step": "4",
-        "max_steps": "",
-        "seed": "0",
-    }
+    """What the page sends when only the policy was chosen."""
+    settings = {name: "" if value is None else value for name, value in asdict(RoundSettings()).items()}
+    del settings["deterministic"]  # a box that is not ticked
+    return settings | {"start": policy.pk, "reference": ""}
 
 
 @pytest.fixture
@@ -72,6 +67,48 @@ def test_it_starts_with_the_last_rounds_settings(page, project, judged, policy):
     assert "Everything is set as in round 1." in response.content.decode()
 
 
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.key)
+def test_each_preset_fills_the_page_and_launches(page, project, judged, policy, preset):
+    launch_round(project, policy, RoundSettings(beta=0.7))
+    response = page.get(ADDRESS, {"like": preset.key})
+    form = response.context["form"]
+    assert form.chosen == preset.key
+    assert preset.source in response.content.decode().replace("&#x27;", "'")
+    sent = {name: "" if form[name].value() is None else form[name].value() for name in form.fields}
+    sent |= {"start": policy.pk, "deterministic": ""}
+    assert page.post(ADDRESS, sent).status_code == 302
+    assert RoundSettings(**Round.objects.get(number=2).configuration) == preset.settings
+
+
+def test_the_preset_follows_the_number_of_pairs():
+    assert [preset_for(pairs).key for pairs in (0, 1000, 1001, 20_000, 20_001)] == [
+        "small",
+        "small",
+        "medium",
+        "medium",
+        "large",
+    ]
+
+
+def test_every_setting_of_a_round_is_on_the_page(page, judged):
+    form = page.get(ADDRESS).context["form"]
+    assert set(form.fields) == {field.name for field in fields(RoundSettings)} | {"start", "reference"}
+    assert {name for _, names in form.LAYERS for name in names} < set(form.fields)
+
+
+def test_what_the_trainer_refuses_is_told_at_its_field(page, judged, filled):
+    for changes, field, message in [
+        ({"loss": "ipo", "label_smoothing": "0.1"}, "label_smoothing", "Wrong votes is 0.1, but the loss 'ipo' has"),
+        ({"loss": "robust"}, "label_smoothing", "Wrong votes, the probability that a vote is wrong, must be above 0"),
+        ({"warmup_share": "1"}, "warmup_share", "Warm-up must be a number at least 0 and below 1, got 1.0."),
+        ({"lora_modules": " "}, "lora_modules", "Give all-linear, or names of layers such as q_proj v_proj."),
+    ]:
+        response = page.post(ADDRESS, filled | changes)
+        (error,) = response.context["form"].errors[field]
+        assert error.startswith(message)
+        assert '<details class="panel" open>' in response.content.decode()
+
+
 def test_settings_that_do_not_fit_an_adapter_are_not_offered_for_it(page, project, judged, policy, adapter):
     launch_round(project, policy, RoundSettings(method="full", learning_rate=5e-6))
     response = page.get(ADDRESS)
@@ -91,7 +128,11 @@ def test_it_shows_what_there_is_to_train_on(page, judged):
 @pytest.mark.parametrize(
     ("changes", "field", "message"),
     [
-        ({"beta": "-0.1"}, "beta", "Beta (β) must be a number above 0, got -0.1. Typical values are 0.05 to 0.5."),
+        (
+            {"beta": "-0.1"},
+            "beta",
+            "Beta (β) must be a number above 0, got -0.1. Typical are 0.05 to 0.5, for per-token losses 2 to 10.",
+        ),
         ({"beta": "much"}, "beta", "Give a number such as 0.5 or 5e-6."),
         (
             {"learning_rate": "0"},

@@ -3,8 +3,9 @@ from django.urls import reverse
 
 from jobs.models import Job
 from train.datasets import freeze
-from train.models import Dataset, Round
-from train.rounds import RoundSettings, launch_round
+from train.models import Round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 
 ADDRESS = "/p/plain/rounds/"
 
@@ -17,8 +18,8 @@ def page(client, alice, project):
 
 def test_it_lists_rounds(page, launched, policy):
     freeze(launched.dataset)
-    Dataset.objects.update(held_out_pairs=512)
-    Round.objects.update(summary={"eval_metrics": {"eval_rewards/accuracies": 0.66}})
+    found = {"eval_rewards/accuracies": 0.66, "eval_rewards/accuracies_low": 0.62, "eval_rewards/accuracies_high": 0.7}
+    Round.objects.update(summary={"eval_metrics": found})
     Job.objects.filter(pk=launched.pk).update(status=Job.Status.SUCCEEDED)
     text = page.get(ADDRESS).content.decode()
     assert ">Round 1</a>" in text

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -7,7 +8,7 @@ from generation.models import Policy
 from jobs import follow
 from jobs.models import Job
 from train.models import Round
-from train.rounds import RoundSettings
+from train.recipes import PRESETS, RoundSettings
 
 
 def train(*options):
@@ -33,6 +34,16 @@ def test_it_obeys_its_options(judged, policy):
         method="full", beta=0.2, learning_rate=5e-6, epochs=2, groups_per_step=8, max_steps=5, seed=3
     )
     assert RoundSettings(**round.configuration) == chosen
+
+
+def test_it_begins_with_a_preset_and_takes_every_setting(judged, policy):
+    options = "--like full --loss ipo --ties half --max-prompt-tokens 99 --deterministic --checkpoint-every-steps 7"
+    train(*options.split(), "--no-wait")
+    full = next(preset.settings for preset in PRESETS if preset.key == "full")
+    changes = {"loss": "ipo", "ties": "half", "max_prompt_tokens": 99, "checkpoint_every_steps": 7}
+    assert RoundSettings(**Round.objects.get().configuration) == replace(full, deterministic=True, **changes)
+    with pytest.raises(CommandError, match="--like: there are none called 'huge'. There are: 1, small, medium"):
+        train("--like", "huge")
 
 
 def test_it_follows_the_round_and_names_the_policy(judged, policy, monkeypatch):

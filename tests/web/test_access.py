@@ -13,7 +13,8 @@ from annotate.queue import next_lease
 from generation.models import SamplingJob
 from projects.models import Membership, Prompt
 from train.datasets import freeze
-from train.rounds import RoundSettings, launch_round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 
 ROLES = ("anonymous", "charlie", "bob", "alice", "olga")  # nobody, a stranger, an annotator, an admin, an operator
 TO_SIGN_IN = "sent to sign in"

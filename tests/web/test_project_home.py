@@ -15,7 +15,8 @@ from projects.models import Prompt
 from projects.prompts import import_prompts, lines_to_jsonl
 from train.datasets import freeze
 from train.models import Round
-from train.rounds import RoundSettings, launch_round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 from web.home import active_jobs, alerts, loop_of
 
 URL = "/p/plain/"

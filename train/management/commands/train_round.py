@@ -1,14 +1,18 @@
 from typing import Any
 
+from django import forms
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation.finding import check, policy_named, project_named
 from jobs.follow import follow
 from train.datasets import NothingToTrainOn
-from train.forms import FULL, LORA, LaunchForm
+from train.figures import pair_figures
+from train.forms import LaunchForm
 from train.models import Round
+from train.recipes import PRESETS
 
-SETTINGS = ("method", "lora_rank", "beta", "learning_rate", "epochs", "groups_per_step", "max_steps", "seed")
+POLICIES = ("start", "reference")
+SETTINGS = [name for name in LaunchForm.base_fields if name not in POLICIES]
 
 
 class Command(BaseCommand):
@@ -18,21 +22,31 @@ class Command(BaseCommand):
         parser.add_argument("project", help="the project's name in addresses, such as demo")
         parser.add_argument("--from", dest="start", help="name or id of the policy to train; usually the last round's")
         parser.add_argument("--reference", help="name or id; without it, the policy it starts from")
-        parser.add_argument("--method", choices=(LORA, FULL), help="an adapter or all weights")
-        parser.add_argument("--lora-rank", help="of a new adapter, usually 16")
-        parser.add_argument("--beta", help="how strongly it stays close to the reference, usually 0.1")
-        parser.add_argument("--learning-rate", help="1e-4 to 5e-4 for adapters, 1e-7 to 1e-5 for all weights")
-        parser.add_argument("--epochs", help="how often each pair is seen")
-        parser.add_argument("--groups-per-step", help="comparisons a step")
-        parser.add_argument("--max-steps", help="stop after so many steps")
-        parser.add_argument("--seed", help="the same seed trains the same way again")
+        presets = ", ".join(preset.key for preset in PRESETS)
+        parser.add_argument(
+            "--like", default="", help=f"begin with the settings of a preset ({presets}) or of a round's number"
+        )
+        for name in SETTINGS:
+            field = LaunchForm.base_fields[name]
+            words = f"{field.label}. {field.help_text}".replace("%", "%%")
+            option = f"--{name.replace('_', '-')}"
+            if isinstance(field, forms.BooleanField):
+                parser.add_argument(option, action="store_true", default=None, help=words)
+            else:
+                parser.add_argument(
+                    option, choices=[key for key, _ in getattr(field, "choices", [])] or None, help=words
+                )
         parser.add_argument("--no-wait", action="store_true", help="queue the round and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = project_named(options["project"])
-        values = LaunchForm(project).initial
+        beginning = LaunchForm(project, pairs=pair_figures(project).train, settings=options["like"])
+        if options["like"] not in ("", beginning.chosen):
+            known = ", ".join(key for key, _, _ in beginning.settings_to_choose_from())
+            raise CommandError(f"--like: there are none called {options['like']!r}. There are: {known}.")
+        values = beginning.initial
         values = {**values, **{key: options[key] for key in SETTINGS if options[key] is not None}}
-        for key in ("start", "reference"):
+        for key in POLICIES:
             policy = policy_named(project, options[key]) if options[key] else values.get(key)
             values[key] = policy and policy.pk
         form = LaunchForm(project, values)
