@@ -1,10 +1,13 @@
 """What README and docs name exists: settings, commands, make targets, files."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from django.core.management import get_commands
+
+from train.engine.config import LOSS_NAMES, LoraConfig, LossConfig, TrainingConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,6 +30,16 @@ def test_the_operators_page_lists_every_setting():
     named = set(re.findall(r'"(WINNOW_[A-Z_]+)"', SETTINGS))
     page = (ROOT / "docs" / "operators.md").read_text()
     assert [name for name in sorted(named) if f"`{name}`" not in page] == []
+
+
+def test_the_trainers_page_lists_every_field():
+    page = (ROOT / "docs" / "trainer.md").read_text()
+    names = [field.name for field in fields(TrainingConfig) if field.name not in ("loss", "lora")]
+    names += [f"loss.{field.name}" for field in fields(LossConfig)] + [
+        f"lora.{field.name}" for field in fields(LoraConfig)
+    ]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    assert [name for name in LOSS_NAMES if f"`{name}`" not in page] == []
 
 
 def test_the_tree_names_every_folder():
