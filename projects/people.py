@@ -3,7 +3,7 @@
 import secrets
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -15,7 +15,7 @@ COUNTED = ("ranked", "both_bad")  # kinds of revision, of an app above this one,
 
 
 class Refused(ValueError):
-    """A change that would leave the project without an admin. The text says what to do instead."""
+    """A change that cannot be made. The text says why, and what to do instead."""
 
 
 def members(project: Project, since: object) -> "QuerySet[Membership]":
@@ -34,9 +34,17 @@ def members(project: Project, since: object) -> "QuerySet[Membership]":
 
 @transaction.atomic
 def add_new_person(project: Project, username: str, role: str) -> tuple[Membership, str]:
-    """Make an account and its membership; return it with the password, which is kept nowhere in plain."""
+    """Make an account and its membership; return it with the password, which is kept nowhere in plain.
+
+    Raises:
+        Refused: somebody else was quicker to take the name.
+    """
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    user = User.objects.create_user(username, password=password)
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(username, password=password)
+    except IntegrityError as error:
+        raise Refused(f"The name {username} is taken. Choose another, or add the person who has it.") from error
     return add_member(project, user, role), password
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -22,6 +23,7 @@ from projects.models import Project, Prompt, PromptImport
 ROLES = ("system", "user", "assistant")
 KEYS = {"prompt", "messages", "system", "id", "metadata"}
 MOST_CHARACTERS = 100_000
+DEEPEST = 50  # levels of lists and objects in metadata
 BATCH = 500  # rows a transaction: far below 50 ms of write lock
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -86,7 +88,7 @@ def parse_line(line: bytes) -> ParsedPrompt:
     if not isinstance(row, dict):
         raise PromptError(f'it holds {_kind(row)}, not an object such as {{"prompt": "…"}}.')
     if unknown := sorted(set(row) - KEYS):
-        raise PromptError(f"unknown key “{unknown[0]}”. Allowed are {', '.join(sorted(KEYS))}.")
+        raise PromptError(f"unknown key “{unknown[0][:40]}”. Allowed are {', '.join(sorted(KEYS))}.")
     if ("prompt" in row) == ("messages" in row):
         raise PromptError("it needs either “prompt” (text) or “messages” (a list), and not both.")
     messages = [{"role": "user", "content": row["prompt"]}] if "prompt" in row else row["messages"]
@@ -102,9 +104,22 @@ def parse_line(line: bytes) -> ParsedPrompt:
     if len(external_id) > 200:
         raise PromptError(f"“id” has {len(external_id)} characters; at most 200 are allowed.")
     plain = [{"role": message["role"], "content": message["content"]} for message in messages]
-    if UNSTORABLE.search(json.dumps([external_id, row.get("metadata", {})], ensure_ascii=False)):
-        raise PromptError("“id” or “metadata” holds a NUL character or half of a surrogate pair.")
+    check_storable(external_id, "id")
+    check_storable(row.get("metadata", {}), "metadata")
     return ParsedPrompt(plain, external_id, row.get("metadata", {}))
+
+
+def check_storable(value: object, key: str, depth: int = 0) -> None:
+    """Raise PromptError unless a database can store this piece of JSON and give it back."""
+    if depth > DEEPEST:
+        raise PromptError(f"“{key}” is nested more than {DEEPEST} deep.")
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        raise PromptError(f"“{key}” holds a NUL character or half of a surrogate pair. Remove it.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PromptError(f"“{key}” holds a number that is too large. Write it as a text.")
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    for part in parts:
+        check_storable(part, key, depth + 1)
 
 
 def _refuse_constant(name: str) -> None:
@@ -203,8 +218,10 @@ def run_import(attempt: Attempt) -> None:
             prompts = parse_jsonl(file)
             done = 0
             while batch := list(islice(prompts, BATCH)):
+                rows = [_row(job, prompt) for prompt in batch]
                 with attempt.writing():
-                    Prompt.objects.bulk_create([_row(job, prompt) for prompt in batch], ignore_conflicts=True)
+                    Prompt.objects.bulk_create(rows, ignore_conflicts=True)
+                    _check_stored(job.project, rows)
                 done += len(batch)
                 attempt.beat(progress=done, message=f"{done:,} of {job.total:,} prompts")
     except FileNotFoundError as error:
@@ -215,6 +232,14 @@ def run_import(attempt: Attempt) -> None:
         PromptImport.objects.filter(pk=job.pk).update(
             added=added, duplicates=done - added, held_out=mine.held_out().count()
         )
+
+
+def _check_stored(project: Project, rows: list[Prompt]) -> None:
+    """Make sure that what the database passed over was there already, and not refused for another reason."""
+    digests = {row.digest for row in rows}
+    stored = Prompt.objects.filter(project=project, digest__in=digests).count()
+    if stored != len(digests):
+        raise JobError(f"The database refused {len(digests) - stored:,} of {len(digests):,} prompts; none is imported.")
 
 
 def _row(job: PromptImport, prompt: ParsedPrompt) -> Prompt:

@@ -126,7 +126,11 @@ def add_person(request: HtmxRequest, slug: str) -> HttpResponse:
     form = AddPersonForm(project, request.POST)
     if not form.is_valid():
         return _people_page(request, project, form)
-    membership, password = form.add()
+    try:
+        membership, password = form.add()
+    except Refused as refused:
+        form.add_error("username", str(refused))
+        return _people_page(request, project, form)
     if password:
         return _people_page(
             request, project, AddPersonForm(project), newcomer=membership.user.username, password=password

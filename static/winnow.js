@@ -52,3 +52,12 @@ document.addEventListener("keydown", event => {
 
 document.addEventListener("DOMContentLoaded", () =>
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }))
+
+// A second press of a button that was just pressed must not do it twice. htmx sends its own forms.
+document.addEventListener("submit", event => {
+  const form = event.target
+  if (form.method !== "post" || event.defaultPrevented) return
+  if (form.dataset.sent) event.preventDefault()
+  form.dataset.sent = "yes"
+})
+window.addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent })

@@ -10,6 +10,7 @@ from annotate.judging import Choice, best_of, record
 from annotate.models import Revision
 from annotate.queue import next_lease
 from projects.access import add_member
+from projects.forms import AddPersonForm
 from projects.models import Membership, Project
 
 URL = "/p/plain/people/"
@@ -94,6 +95,16 @@ def test_it_rejects_a_bad_name_and_keeps_it(admin, values, message):
     assert page.context["form"].errors == {"username": [message]}
     assert f'value="{values["username"]}"' in page.text or not values["username"]
     assert User.objects.count() == people
+
+
+def test_two_at_once_make_one_account_and_the_other_is_told(admin, monkeypatch):
+    """A double click whose second request passes the check before the first has stored its account."""
+    make = {"username": "eve", "account": "new", "role": "annotator"}
+    monkeypatch.setattr(AddPersonForm, "_check", lambda *_, **__: None)
+    assert "eve" in admin.post(ADD, make).text
+    page = admin.post(ADD, make)
+    assert "The name eve is taken. Choose another, or add the person who has it." in page.text
+    assert User.objects.filter(username="eve").count() == 1
 
 
 def test_it_rejects_a_closed_account(admin, charlie):
@@ -181,7 +192,7 @@ def test_its_queries_do_not_grow(admin, django_assert_num_queries):
 def test_it_is_for_admins(client, bob, dora, charlie, project, address):
     url = {"people": URL, "add": ADD, "role": role_url(dora), "remove": remove_url(dora)}[address]
     call = client.get if address == "people" else client.post
-    assert call(url).headers["Location"] == f"/sign-in/?next={url}"
+    assert call(url).headers["Location"] == f"/sign-in/?next={url if address == 'people' else '/'}"
     client.force_login(charlie)
     assert call(url).status_code == 404
     client.force_login(bob)

@@ -62,6 +62,27 @@ def test_it_works():
             "Line 2: it holds a number of thousands of digits, or is nested too deeply.",
         ),
         (b"[" * 100_000, "Line 2: it holds a number of thousands of digits, or is nested too deeply."),
+        (
+            b'{"prompt": "a", "metadata": {"x": 1e999}}',
+            "Line 2: “metadata” holds a number that is too large. Write it as a text.",
+        ),
+        (
+            {"prompt": "a", "metadata": {"x": ["\0"]}},
+            "Line 2: “metadata” holds a NUL character or half of a surrogate pair. Remove it.",
+        ),
+        (
+            {"prompt": "a", "metadata": {"\0": 1}},
+            "Line 2: “metadata” holds a NUL character or half of a surrogate pair. Remove it.",
+        ),
+        ({"prompt": "a", "id": "a\0"}, "Line 2: “id” holds a NUL character or half of a surrogate pair. Remove it."),
+        (
+            b'{"prompt": "a", "metadata": {"x": ' + b"[" * 60 + b"]" * 60 + b"}}",
+            "Line 2: “metadata” is nested more than 50 deep.",
+        ),
+        (
+            {"prompt": "a", "k" * 3000: 1},
+            f"Line 2: unknown key “{'k' * 40}”. Allowed are id, messages, metadata, prompt, system.",
+        ),
         ({"prompt": "a", "metadata": []}, "Line 2: “metadata” must be an object, got an empty list."),
         ({"prompt": "a" * 100_001}, "Line 2: message 1 has 100,001 characters; at most 100,000 are allowed."),
     ],
