@@ -79,7 +79,7 @@ def record(
 ) -> Revision:
     """Store what a person says of a comparison, with the pairs it implies. The same submit twice counts once.
 
-    A submit whose lease has ended is kept all the same and marked late.
+    A submit whose lease has ended is kept all the same and marked late, unless it replaces one that counted.
     """
     # The row's lock: two submits for one comparison take turns.
     locked = Comparison.objects.select_for_update(of=("self",)).select_related("project")
@@ -99,7 +99,7 @@ def record(
         shown=shown,
         guidelines=comparison.project.guidelines(),
         opened_at=opened_at or (lease.opened_at if lease else None),
-        late=lease is None and choice.kind != Kind.WITHDRAWN,
+        late=lease is None and choice.kind != Kind.WITHDRAWN and not (before and before.kind in COUNTED),
         client_key=client_key,
     )
     _write_pairs(revision, comparison, choice)
@@ -125,6 +125,14 @@ def _write_pairs(revision: Revision, comparison: Comparison, choice: Choice) -> 
         )
         for better, worse in decided
     )
+
+
+def replaces_a_judgement(revision: Revision) -> bool:
+    """Whether the person had judged the comparison before, and had not taken that back."""
+    if revision.number == 1:
+        return False
+    before = Revision.objects.filter(judgement=revision.judgement_id, number=revision.number - 1).first()
+    return before is not None and before.kind in COUNTED
 
 
 def in_words(revision: Revision) -> str:

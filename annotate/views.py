@@ -120,7 +120,12 @@ def _receipt(request: HtmxRequest, project: Project) -> dict[str, Any] | None:
     last = judging.last_judgement(request.user, project)
     if last is None or last.current is None:
         return None
-    return {"moment": last.current.submitted_at, "said": judging.in_words(last.current), "late": last.current.late}
+    return {
+        "moment": last.current.submitted_at,
+        "said": judging.in_words(last.current),
+        "late": last.current.late,
+        "replaced": judging.replaces_a_judgement(last.current),
+    }
 
 
 def _midnight(request: HttpRequest) -> datetime:

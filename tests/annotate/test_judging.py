@@ -17,6 +17,7 @@ from annotate.judging import (
     pairs_of,
     read_ranking,
     record,
+    replaces_a_judgement,
     take_back,
     tie,
 )
@@ -148,6 +149,15 @@ def test_the_same_submit_twice_counts_once(bob, comparisons):
 def test_two_people_may_use_the_same_key(bob, dora, comparisons):
     (comparison,) = comparisons()
     assert judge(bob, comparison, tie(2), client_key="k") != judge(dora, comparison, tie(2), client_key="k")
+
+
+def test_a_choice_in_a_second_tab_replaces_the_first_and_is_not_late(bob, comparisons):
+    (comparison,) = comparisons()
+    first = record(bob, comparison, best_of(0, 2), shown=[0, 1], client_key="one")
+    second = record(bob, comparison, best_of(1, 2), shown=[0, 1], client_key="two")
+    assert (first.late, second.late) == (True, False)
+    assert not replaces_a_judgement(first)
+    assert replaces_a_judgement(second)
 
 
 def test_a_submit_without_a_lease_is_kept_as_late(bob, comparisons):
