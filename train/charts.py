@@ -11,6 +11,7 @@ MOST_POINTS = 200  # of a line: more than a screen can show
 SMOOTHING = 0.9  # weight of the past in the smoothed line
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)  # steps of a scale, times a power of ten
 PLOT_WIDTH = 76  # per cent of the chart: the labels of the lines stand beside them, on the right
+TOO_LONG = 1e7  # numbers from here on are written with an exponent
 APART = 12.0  # per cent of the height that two labels need between them
 UNCHANGED = 0.01  # rewards and losses nearer than this are called the same
 
@@ -115,6 +116,8 @@ def path(points: Sequence[Point], x: Scale, y: Scale) -> str:
 
 
 def decimal(value: float, decimals: int) -> str:
+    if abs(value) >= TOO_LONG:
+        return f"{value:.1e}".replace("-", "−", 1) if value < 0 else f"{value:.1e}"
     text = f"{abs(value):,.{decimals}f}"
     return f"−{text}" if value < 0 and float(text.replace(",", "")) else text
 

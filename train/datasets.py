@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,10 @@ class NothingToTrainOn(ValueError):
     """There is no preference pair. The text says what to do."""
 
 
+class DatasetGone(ValueError):
+    """A frozen dataset's file is not there any more."""
+
+
 @dataclass
 class PartCount:
     """What one part of a dataset holds."""
@@ -53,6 +57,29 @@ def newest_revision(project: Project) -> int:
     return newest or 0
 
 
+def newest_dataset(project: Project) -> Dataset | None:
+    """Return the newest dataset if it holds just what counts now: a skip, for one, changes nothing."""
+    newest = project.datasets.order_by("-number").first()
+    if newest is None:
+        return None
+    then, now = (
+        list(counted_revisions(project, as_of).order_by("pk").values_list("pk", flat=True))
+        for as_of in (newest.as_of, newest_revision(project))
+    )
+    return newest if then == now else None
+
+
+@transaction.atomic
+def numbered_dataset(project: Project, user: User | None = None) -> Dataset:
+    """Return the newest dataset if nothing that counts was judged since, else a new one, not frozen yet.
+
+    Raises:
+        NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
+    """
+    Project.objects.select_for_update().get(pk=project.pk)  # asked twice at once, it is one dataset
+    return newest_dataset(project) or new_dataset(project, user)
+
+
 @transaction.atomic
 def new_dataset(project: Project, user: User | None = None) -> Dataset:
     """Number a dataset of all that is judged by now. `freeze` writes it.
@@ -72,14 +99,14 @@ def new_dataset(project: Project, user: User | None = None) -> Dataset:
 
 
 def current_dataset(project: Project, user: User | None = None) -> Dataset:
-    """Return the newest dataset if nothing was judged since, else a new one, frozen."""
-    with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)  # asked twice at once, it is one dataset
-        newest = project.datasets.order_by("-number").first()
-        if newest is None or newest.as_of != newest_revision(project):
-            newest = new_dataset(project, user)
-    freeze(newest)
-    return newest
+    """Return the dataset of all that is judged by now, frozen.
+
+    Raises:
+        NothingToTrainOn: see `numbered_dataset`.
+    """
+    dataset = numbered_dataset(project, user)
+    freeze(dataset)
+    return dataset
 
 
 def folder(dataset: Dataset) -> Path:
@@ -90,8 +117,11 @@ def part_file(dataset: Dataset, part: str) -> Path:
     return folder(dataset) / f"{part}.jsonl"
 
 
-def freeze(dataset: Dataset) -> None:
-    """Write the dataset's files and its row. Doing it again, or twice at once, gives the same bytes."""
+def freeze(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> None:
+    """Write the dataset's files and its row. Doing it again, or twice at once, gives the same bytes.
+
+    `tick` is called every so many groups.
+    """
     if dataset.frozen_at:
         return
     values: dict[str, Any] = {}
@@ -103,6 +133,8 @@ def freeze(dataset: Dataset) -> None:
                 file.write(line)
                 digest.update(line.encode())
                 count.groups += 1
+                if count.groups % BATCH == 0:
+                    tick()
                 count.pairs += len(decided(group))
         values |= {f"{part}_groups": count.groups, f"{part}_pairs": count.pairs, f"{part}_sha256": digest.hexdigest()}
     _list_revisions(dataset)
@@ -187,6 +219,14 @@ def trl_lines(lines: Iterable[str]) -> Iterator[str]:
 
 
 def export(dataset: Dataset, part: str) -> Iterator[str]:
-    """Yield a frozen part as JSONL that `datasets` and TRL load unchanged."""
-    with part_file(dataset, part).open(encoding="utf-8") as file:
+    """Yield a frozen part as JSONL that `datasets` and TRL load unchanged.
+
+    Raises:
+        DatasetGone: somebody removed its file.
+    """
+    try:
+        file = part_file(dataset, part).open(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DatasetGone(f"The file of {dataset} is gone from the data folder.") from error
+    with file:
         yield from trl_lines(file)

@@ -24,6 +24,7 @@ FAR_TOO_HIGH, FAR_TOO_LOW = 100, 1000  # times beyond the usual rates: surely a 
 FIELD_OF_SETTING = {"loss.name": "loss", "lora.target_modules": "lora_modules"}  # others: see `field_of`
 NUMBERS = ("beta", "learning_rate", "label_smoothing", "nll_weight", "warmup_share", "weight_decay", "max_grad_norm")
 LARGEST_SEED = 2**31 - 1
+LARGEST = 10_000_000  # of counts and lengths: beyond it is a slip
 MOST_ROUNDS_OFFERED = 10  # whose settings can be taken again
 
 
@@ -38,7 +39,7 @@ def plain(value: float) -> str:
 def likely_rate(rate: float, method: str) -> float:
     """Return the largest usual rate with the same digits."""
     _, high = USUAL_RATES[method]
-    digits = rate / 10 ** math.floor(math.log10(rate))
+    digits = float(f"{rate:e}".partition("e")[0])
     likely = digits * 10.0 ** math.floor(math.log10(high))
     return likely if likely <= high else likely / 10
 
@@ -89,12 +90,16 @@ class LaunchForm(forms.Form):
         "Rank of the adapter", "Higher can learn more. Not used for all weights.", least=1, most=512, required=False
     )
     beta = number(
-        "Beta (β)", "How strongly it stays close. Higher is more careful. 0.05 to 0.5; for losses per token 2 to 10."
+        "Beta (β)",
+        "How strongly it stays close. Higher is more careful. 0.05 to 0.5; for losses per token 2 to 10.",
+        most=1000,
     )
     learning_rate = number("Learning rate", "1e-4 to 5e-4 for adapters, 1e-7 to 1e-5 for all weights.")
-    epochs = whole_number("Epochs", "How often each pair is seen. More than 2 rarely helps.", least=1)
-    groups_per_step = whole_number("Comparisons a step", "More makes each step surer, and fewer steps.", least=1)
-    max_steps = whole_number("At most", "Steps. Empty: as many as there are.", least=1, required=False)
+    epochs = whole_number("Epochs", "How often each pair is seen. More than 2 rarely helps.", least=1, most=LARGEST)
+    groups_per_step = whole_number(
+        "Comparisons a step", "More makes each step surer, and fewer steps.", least=1, most=LARGEST
+    )
+    max_steps = whole_number("At most", "Steps. Empty: as many as there are.", least=1, most=LARGEST, required=False)
     seed = whole_number("Seed", "The same seed trains the same way again.", least=0, most=LARGEST_SEED)
 
     loss = choice(
@@ -111,7 +116,9 @@ class LaunchForm(forms.Form):
         },
     )
     label_smoothing = number("Wrong votes", "Share of the votes that are taken to be wrong. 0 is none.")
-    nll_weight = number("Weight of likelihood", "Holds the chosen answers' likelihood up. 0 is off; Llama 3 took 0.2.")
+    nll_weight = number(
+        "Weight of likelihood", "Holds the chosen answers' likelihood up. 0 is off; Llama 3 took 0.2.", most=1000
+    )
     votes = choice("Several opinions", "", {"share": "each pair weighs the same", "count": "a pair weighs its votes"})
     reduction = choice(
         "Many answers to a prompt",
@@ -125,17 +132,21 @@ class LaunchForm(forms.Form):
         {"linear": "falls evenly", "cosine": "falls as a cosine", "constant": "stays"},
     )
     warmup_share = number("Warm-up", "Part of the steps in which the learning rate rises. 0 to below 1.")
-    weight_decay = number("Weight decay", "0 is none.")
-    max_grad_norm = number("Gradient's length, at most", "Longer gradients are cut to it.")
-    lora_alpha = whole_number("Alpha of the adapter", "Empty: twice the rank.", least=1, required=False)
+    weight_decay = number("Weight decay", "0 is none.", most=1000)
+    max_grad_norm = number("Gradient's length, at most", "Longer gradients are cut to it.", most=1_000_000)
+    lora_alpha = whole_number("Alpha of the adapter", "Empty: twice the rank.", least=1, most=LARGEST, required=False)
     lora_modules = forms.CharField(
         label="Layers with an adapter",
         help_text="all-linear, or names of layers parted by blanks.",
         error_messages={"required": "Give all-linear, or names of layers such as q_proj v_proj."},
     )
-    max_prompt_tokens = whole_number("Longest prompt", "Tokens; what is longer is cut on the left.", least=1)
-    max_completion_tokens = whole_number("Longest answer", "Tokens; what is longer is cut.", least=1)
-    token_budget = whole_number("Tokens at once", "Fewer need less memory. The result is the same.", least=1)
+    max_prompt_tokens = whole_number(
+        "Longest prompt", "Tokens; what is longer is cut on the left.", least=1, most=LARGEST
+    )
+    max_completion_tokens = whole_number("Longest answer", "Tokens; what is longer is cut.", least=1, most=LARGEST)
+    token_budget = whole_number(
+        "Tokens at once", "Fewer need less memory. The result is the same.", least=1, most=LARGEST
+    )
     dtype = choice("Precision", "", {"float32": "32 bits", "bfloat16": "16 bits (bfloat16), for GPUs"})
     deterministic = forms.BooleanField(
         label="Bit for bit the same again", help_text="On a GPU this is slower.", required=False

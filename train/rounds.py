@@ -22,7 +22,7 @@ from jobs.attempts import Attempt, CancelRequested, Died, JobError, StopRequeste
 from jobs.models import Device, Job
 from jobs.processes import Child, tail
 from projects.models import Project, Prompt
-from train.datasets import freeze, new_dataset
+from train.datasets import freeze, numbered_dataset
 from train.engine.config import TrainingConfig
 from train.models import Round, RoundMetric
 from train.recipes import RoundSettings
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 MOST_HALVINGS = 3  # of the token budget, where the trainer is killed
-STOP_PATIENCE_SECONDS = 10
+STOP_PATIENCE_SECONDS = 7  # the page promises 10
 KILLED = 128 + 9
 MOST_COMPARED_PROMPTS = 50  # held-out prompts answered before and after a round
 
@@ -51,7 +51,7 @@ def launch_round(
         NothingToTrainOn: no judgement prefers one answer to another.
         ConfigError: a setting is out of its range.
     """
-    dataset = new_dataset(project, user)
+    dataset = numbered_dataset(project, user)
     number = (project.rounds.aggregate(most=Max("number"))["most"] or 0) + 1
     round = Round(
         queue=Job.Queue.TRAINING,
@@ -76,7 +76,7 @@ def run_round(attempt: Attempt) -> None:
         pk=attempt.job_id
     )
     attempt.beat(message=f"Freezing {round.dataset}.")
-    freeze(round.dataset)
+    freeze(round.dataset, attempt.beat)
     device = devices.acquire(attempt, Device.Purpose.TRAINING)
     try:
         _wait_for_memory(device, attempt)

@@ -1,6 +1,7 @@
 """The step, its batches and its learning rate."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,14 @@ def test_steps_that_are_not_finite_are_skipped_reported_and_then_stop_the_run(tm
     assert all('"loss": null' in line and '"skipped": "The loss' in line for line in lines)
     assert (tmp_path / "not-finite-batch.json").exists()
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_the_last_step_s_metrics_are_json_even_where_it_is_not_finite(tmp_path):
+    groups = [dataclasses.replace(make_groups()[0], reference=[float("nan"), 0.0, 0.0])]
+    settings = config(tmp_path, output=str(tmp_path), epochs=1)
+    last = train(make_model().requires_grad_(True), groups, settings)
+    assert last["loss"] is None
+    assert json.loads(json.dumps(last, allow_nan=False)) == last
 
 
 def test_a_single_step_that_is_not_finite_costs_only_itself(tmp_path):

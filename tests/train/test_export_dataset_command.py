@@ -30,6 +30,16 @@ def test_it_writes_a_part_of_a_numbered_dataset_into_a_file(project, judged, tmp
     assert json.loads(target.read_text())["prompt"][0]["content"] == "Four?"
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [(".", "is a folder. Give a file."), ("none/pairs.jsonl", "there is no folder .*none. Make it first.")],
+)
+def test_it_writes_only_where_it_is_told_to(judged, tmp_path, output, message):
+    with pytest.raises(CommandError, match=f"--output: .*{message}"):
+        export("--output", str(tmp_path / output))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_lists_the_datasets_there_are(project, policy, judged):
     with pytest.raises(CommandError, match="Plain answers has no dataset 3. Known: none yet."):
         export("--dataset", "3")

@@ -133,6 +133,16 @@ def test_a_dataset_is_made_anew_only_when_something_was_judged(project, comparis
     assert current_dataset(project).number == 2
 
 
+def test_what_does_not_count_makes_no_new_dataset(project, comparison, bob, dora):
+    judge(bob, comparison, best_of(0, 3))
+    first = current_dataset(project)
+    judge(dora, comparison, Choice(Revision.Kind.SKIPPED))
+    assert current_dataset(project) == first
+    take_back(bob, project, "back")
+    with pytest.raises(NothingToTrainOn):
+        current_dataset(project)
+
+
 def test_asked_for_by_many_at_once_it_is_one_dataset_in_whole_files(shared_database, project, comparison, bob):
     judge(bob, comparison, best_of(0, 3))
     datasets = together(*[lambda: current_dataset(project)] * 6)

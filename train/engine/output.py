@@ -51,10 +51,7 @@ class Metrics:
 
     def write(self, values: dict[str, Any]) -> None:
         """Append a line. Numbers that are not finite become null: JSON has no others."""
-        finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()
-        }
+        finite = only_finite(values)
         line = json.dumps(finite, allow_nan=False) + "\n"
         if self.file is None:
             self.waiting.append(line)
@@ -78,6 +75,13 @@ class Metrics:
         self.file.flush()
 
 
+def only_finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with null for the numbers that are not finite: JSON has none of them."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
+    }
+
+
 def terminal_line(values: dict[str, Any]) -> str:
     """Return a metrics line as a person reads it."""
     if "warning" in values:
@@ -92,7 +96,7 @@ def terminal_line(values: dict[str, Any]) -> str:
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file whole or not at all."""
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     sync(temporary)
     os.replace(temporary, path)
     sync(path.parent)

@@ -26,7 +26,7 @@ from train.engine.objective import (
     preferences,
     right_pairs,
 )
-from train.engine.output import Metrics, write_json
+from train.engine.output import Metrics, only_finite, write_json
 from train.engine.stop import StopRequest
 from train.engine.tokens import Group
 from train.engine.watch import Watch
@@ -193,6 +193,7 @@ class Trainer:
 
     def _log(self, line: dict[str, Any]) -> None:
         """Write a line of metrics, and what it gives rise to."""
+        line = only_finite(line)
         self.metrics.write(line)
         warning = self._remember(line)
         if warning is not None:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +7,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from generation.finding import project_named
 from jobs.files import whole_file
 from projects.models import Project, Prompt
-from train.datasets import PARTS, NothingToTrainOn, current_dataset, export
+from train.datasets import PARTS, DatasetGone, NothingToTrainOn, current_dataset, export
 from train.models import Dataset
+
+PLAIN_FILE = 0o644
 
 
 class Command(BaseCommand):
@@ -27,11 +30,23 @@ class Command(BaseCommand):
             if options["output"] == "-":
                 self.stdout.writelines(lines)
                 return
-            with whole_file(Path(options["output"])) as file:
-                file.writelines(lines)
-        except FileNotFoundError as error:
-            raise CommandError(f"The file of {dataset} is gone from the data folder.") from error
+            write(lines, Path(options["output"]))
+        except DatasetGone as error:
+            raise CommandError(str(error)) from error
         self.stderr.write(f"{dataset}, {options['part']}: written to {options['output']}.")
+
+
+def write(lines: Iterator[str], path: Path) -> None:
+    if not path.parent.is_dir():
+        raise CommandError(f"--output: there is no folder {path.parent}. Make it first.")
+    if path.is_dir():
+        raise CommandError(f"--output: {path} is a folder. Give a file.")
+    try:
+        with whole_file(path) as file:
+            file.writelines(lines)
+        path.chmod(PLAIN_FILE)
+    except OSError as error:
+        raise CommandError(f"--output: {path} cannot be written: {error.strerror}.") from error
 
 
 def find_dataset(project: Project, number: int | None) -> Dataset:
