@@ -46,7 +46,10 @@ def whole_number(
 def number(
     label: str, help_text: str = "", *, least: float | None = None, most: float | None = None
 ) -> forms.FloatField:
-    allowed = "such as 0.5 or 5e-6" if least is None or most is None else f"from {least:g} to {most:g}"
+    if most is None:
+        allowed = "such as 0.5 or 5e-6"
+    else:
+        allowed = f"of at most {most:,}, such as 0.1" if least is None else f"from {least:g} to {most:g}"
     wrong = f"Give a number {allowed}."
     return forms.FloatField(
         label=label,

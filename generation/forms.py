@@ -17,6 +17,7 @@ from generation.sampling import create_sampling_job, unsampled_prompts
 from projects.models import Project, Prompt
 
 LARGEST_SEED = 2**31 - 1
+LARGEST = 10_000_000  # of counts: beyond it is a slip
 USUAL_ANSWERS = 4
 
 
@@ -62,12 +63,12 @@ class SamplingForm(forms.Form):
 
     policy = PolicyField("Policy", "The model that answers.", empty_label=None)
     prompts = forms.ChoiceField(label="Prompts", error_messages={"required": "Choose which prompts."})
-    limit = whole_number("At most", "Prompts, oldest first. Empty: all of them.", least=1, required=False)
+    limit = whole_number("At most", "Prompts, oldest first. Empty: all of them.", least=1, most=LARGEST, required=False)
     n = whole_number("Answers to each", "4 give people something to choose from.", least=1, most=64)
     temperature = number("Temperature", "Higher makes the answers differ more.", least=0, most=5)
-    max_tokens = whole_number("Longest answer", "In tokens. What is longer is cut off.", least=1)
+    max_tokens = whole_number("Longest answer", "In tokens. What is longer is cut off.", least=1, most=LARGEST)
     top_p = number("Top p", "1: no token is ruled out.", least=0.01, most=1)
-    top_k = whole_number("Top k", "0: no token is ruled out.", least=0)
+    top_k = whole_number("Top k", "0: no token is ruled out.", least=0, most=LARGEST)
     seed = whole_number("Seed", "Empty: drawn.", least=0, most=LARGEST_SEED, required=False)
 
     def __init__(self, project: Project, data: Any = None, initial: dict[str, Any] | None = None):

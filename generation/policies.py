@@ -88,18 +88,22 @@ def store_policy(
     """Store a policy by what `describe` said of it. The same weights are the same policy, whatever their path."""
     folder = Path(facts["folder"])
     inside = folder.is_relative_to(settings.WINNOW_HOME)
-    policy, _ = Policy.objects.get_or_create(
+    path = str(folder.relative_to(settings.WINNOW_HOME) if inside else folder)
+    policy, is_new = Policy.objects.get_or_create(
         fingerprint=facts["fingerprint"],
         defaults={
             "name": name,
             "project": project,
             "base": base,
             "parent": parent,
-            "path": str(folder.relative_to(settings.WINNOW_HOME) if inside else folder),
+            "path": path,
             "hub_id": facts.get("hub_id", ""),
             "hub_revision": facts.get("hub_revision", ""),
             "tokenizer_fingerprint": facts["tokenizer_fingerprint"],
             "lora_rank": facts["lora_rank"],
         },
     )
+    if not is_new and not Path(policy.folder).exists():  # the weights have moved
+        policy.path = path
+        policy.save(update_fields=["path"])
     return policy

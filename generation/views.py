@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Prefetch, Q, QuerySet
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -17,6 +17,7 @@ from projects.access import project_for_admin, require_operator
 from projects.models import Project
 
 A_PAGE = 25
+LARGEST_ID = 2**63 - 1  # of a row; Django does not check it where the key is another table's
 ITEMS_A_PAGE = 10  # prompts, each with all its answers
 
 
@@ -110,5 +111,7 @@ def register_policy(request: HtmxRequest) -> HttpResponse:
 
 def _job(request: HtmxRequest, slug: str, pk: int) -> tuple[Project, SamplingJob]:
     project = project_for_admin(request.user, slug)
+    if pk > LARGEST_ID:
+        raise Http404("No sampling job has such a number.")
     job: SamplingJob = get_object_or_404(project.sampling_jobs.select_related("project"), pk=pk)
     return project, job

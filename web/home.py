@@ -84,7 +84,9 @@ class Loop:
 
     @property
     def sampling(self) -> SamplingJob | None:
-        return next((job for job in self.jobs if isinstance(job, SamplingJob)), None)
+        """The job that answers prompts for people to judge."""
+        judging = SamplingJob.Purpose.JUDGING
+        return next((job for job in self.jobs if isinstance(job, SamplingJob) and job.purpose == judging), None)
 
     @property
     def training(self) -> Round | None:

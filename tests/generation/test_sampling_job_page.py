@@ -133,3 +133,7 @@ def test_queries(page, job, policy, django_assert_num_queries):
     # 10 policies
     with django_assert_num_queries(10):
         page.get(job.get_absolute_url())
+
+
+def test_a_number_that_no_row_can_have(page):
+    assert page.get(f"/p/plain/sampling/{'9' * 30}/").status_code == 404

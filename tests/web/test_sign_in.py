@@ -68,3 +68,12 @@ def test_a_weak_password_is_refused(client, bob):
 
 def test_changing_requires_sign_in(client, db):
     assert client.get("/password/").headers["Location"] == "/sign-in/?next=/password/"
+
+
+def test_what_is_pressed_signed_out_leads_back_to_its_page_and_is_said_not_to_be_done(client, project):
+    page = "http://testserver/p/plain/people/?page=2"
+    answer = client.post("/p/plain/people/add/", {"username": "eve"}, headers={"referer": page})
+    assert answer.headers["Location"] == "/sign-in/?next=/p/plain/people/"
+    assert "what you pressed was not done. Sign in and press it again." in client.get(answer.headers["Location"]).text
+    elsewhere = client.post("/p/plain/people/add/", headers={"referer": "http://evil.example/trap/"})
+    assert elsewhere.headers["Location"] == "/sign-in/?next=/"

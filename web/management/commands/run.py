@@ -12,6 +12,7 @@ import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from jobs.leash import PR_SET_PDEATHSIG, prctl
 from web.demo import ACCOUNTS_FILE
 
 FIRST_PAGE_PATIENCE_SECONDS = 60
@@ -37,6 +38,8 @@ class Command(BaseCommand):
             cwd=settings.BASE_DIR,
             env=environment,
             process_group=0,
+            # However this process ends, nothing stays behind without it.
+            preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509
         )
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stop(supervisor))
