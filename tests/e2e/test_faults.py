@@ -88,23 +88,37 @@ def first_sampling_job(stack: Stack) -> int | None:
 
 
 def test_a_round_survives_the_death_of_trainer_and_worker(small):
+    """It goes on from its last checkpoint: in the same attempt where only the trainer died."""
     small.manage("shell", "-c", JUDGE)
-    small.manage("train_round", "demo", "--epochs", "60", "--lora-rank", "8", "--no-wait")
+    small.manage(
+        *("train_round", "demo", "--epochs", "60", "--lora-rank", "8", "--checkpoint-every-steps", "2", "--no-wait")
+    )
     job_id = small.newest_job()
-    for words in (("train.engine",), ("training@",)):
+    for words, attempt in ((("train.engine",), 1), (("training@",), 2)):
         wait_for_progress(small, job_id, more=3)
         trainer = small.process_of("train.engine")
         kill(small.process_of(*words))
         wait_until(lambda trainer=trainer: not trainer.is_running(), 10, "the trainer's end")
-        attempt = small.job(job_id)["attempt"]
-        wait_until(lambda attempt=attempt: small.job(job_id)["attempt"] > attempt, 60, "the next attempt")
-        wait_until(lambda: small.job(job_id)["status"] == "running", 60, "the next attempt's start")
-        wait_until(lambda: maybe(small, "train.engine"), 60, "the next trainer")
+        wait_until(lambda: maybe(small, "train.engine"), 90, "the next trainer")
+        wait_until(lambda attempt=attempt: began(small, job_id, attempt) > 0, 60, "its going on")
+        assert small.job(job_id)["attempt"] == attempt
+    wait_for_progress(small, job_id)
     small.manage(
         "shell", "-c", f"from jobs import attempts, models; attempts.cancel(models.Job.objects.get(pk={job_id}))"
     )
     wait_until(lambda: small.job(job_id)["status"] == "cancelled", 10, "the end within 10 s of cancelling")
     wait_until(lambda: maybe(small, "train.engine") is None, 5, "the trainer's end")
+
+
+def began(stack: Stack, job_id: int, attempt: int) -> int:
+    """The step from which the newest trainer of this attempt has begun."""
+    done = "json_extract(\"values\", '$.done')"
+    rows = stack.query(
+        f"SELECT {done} FROM train_roundmetric WHERE round_id = ? AND attempt = ? "
+        "AND json_extract(\"values\", '$.stage') = 'training' ORDER BY line DESC LIMIT 1",
+        *(job_id, attempt),
+    )
+    return rows[0][0] if rows else 0
 
 
 def test_a_paused_worker_that_comes_back_writes_nothing(small):
@@ -144,3 +158,9 @@ def test_ctrl_c_stops_everything_and_the_next_start_goes_on(small):
     small.run()
     small.wait_for_job(job_id)
     check_completions(small, job_id, prompts=15)
+
+
+def test_nothing_stays_behind_when_the_command_that_started_everything_is_killed(small):
+    small.process.kill()
+    wait_until(lambda: not small.processes(), 30, "the end of all")
+    small.run()
