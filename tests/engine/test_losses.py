@@ -10,7 +10,7 @@ import torch
 from tests.engine.tiny import make_loss
 from train.engine.config import LossConfig
 from train.engine.groups import Pair
-from train.engine.losses import conservative_label, robust_loss, sigmoid_loss, soft_pair_losses
+from train.engine.losses import PAIR_LOSSES, conservative_label, robust_loss, sigmoid_loss, soft_pair_losses
 from train.engine.objective import Preferences, loss_shares, preference_loss, preference_metrics, preferences
 from train.engine.tokens import Group, TokenSequence
 
@@ -153,6 +153,28 @@ def test_a_group_is_its_pairs_expanded(reduction, smoothing):
             z = 0.3 * (rho[row + pair.first] - rho[row + pair.second])
             value = -p * torch.log(torch.sigmoid(z)) - (1 - p) * torch.log(torch.sigmoid(-z))
             expanded = expanded + value * pair.weight / (weights if reduction == "pair" else own * len(GROUPS))
+        row += len(one.sequences)
+    assert abs(grouped.item() - expanded.item()) < 1e-9
+    difference = torch.autograd.grad(grouped, rho)[0] - torch.autograd.grad(expanded, rho)[0]
+    assert difference.abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("reduction", ["pair", "group"])
+@pytest.mark.parametrize(
+    ("name", "smoothing", "nll_weight"),
+    [(name, 0.2 if name == "robust" else 0.0, weight) for name in PAIR_LOSSES for weight in (0.0, 0.3)],
+)
+def test_every_loss_of_a_group_is_that_of_its_pairs_in_groups_of_two(name, smoothing, nll_weight, reduction):
+    torch.manual_seed(1)
+    rho = torch.randn(10, dtype=torch.float64, requires_grad=True)
+    loss = make(name=name, beta=0.3, reduction=reduction, label_smoothing=smoothing, nll_weight=nll_weight)
+    grouped = preference_loss(rho, said_of(GROUPS, loss), loss)
+    expanded, row = torch.zeros((), dtype=torch.float64), 0
+    for one, shares in zip(GROUPS, loss_shares(GROUPS, loss), strict=True):
+        for pair, share in zip(one.pairs, shares.pairs, strict=True):
+            two = group([(0, 1, pair.label, 1.0)], answers=2)
+            rows = torch.stack([rho[row + pair.first], rho[row + pair.second]])
+            expanded = expanded + share * preference_loss(rows, said_of([two], loss), loss)
         row += len(one.sequences)
     assert abs(grouped.item() - expanded.item()) < 1e-9
     difference = torch.autograd.grad(grouped, rho)[0] - torch.autograd.grad(expanded, rho)[0]
