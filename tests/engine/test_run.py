@@ -11,7 +11,7 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.engine.tiny import make_config, make_folder, make_groups, make_loss, write_jsonl
@@ -296,8 +296,6 @@ def test_it_refuses_a_folder_that_holds_a_policy(folder):
 
 def test_it_refuses_a_checkpoint_that_lacks_weights(folder):
     path = folder / "model" / "model.safetensors"
-    from safetensors.torch import save_file
-
     weights = load_file(path)
     del weights["model.norm.weight"]
     save_file(weights, path, metadata={"format": "pt"})

@@ -37,7 +37,7 @@ class Metrics:
 
         The old file is replaced, never shortened, so that whoever follows it can tell which one they read.
         """
-        old = self.path.read_bytes()[:kept] if kept else b""
+        old = self.path.read_bytes()[:kept] if kept and self.path.exists() else b""
         temporary = self.path.with_name(f"{self.path.name}.tmp-{os.getpid()}")
         temporary.write_bytes(old)
         os.replace(temporary, self.path)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from train.engine.batches import by_length
+from train.engine.errors import EngineError
 from train.engine.log_probs import sequence_log_probs
 from train.engine.memory import TokenBudget
 from train.engine.output import Metrics
@@ -78,6 +79,10 @@ class ReferenceLogProbs:
 
         Rows go through in the batches that all of them would make, so that a pass that was interrupted ends with
         the same values, to the bit, as one that was not.
+
+        Raises:
+            EngineError: a value is not finite; it is not kept.
+            Stopped: the run was asked to stop.
         """
         done, total = 0, self.missing(rows)
         metrics.stage("reference", done, total)
@@ -87,6 +92,11 @@ class ReferenceLogProbs:
                 continue
             with torch.no_grad():
                 log_probs = sequence_log_probs(model, [rows[row] for row in batch], dtype=dtype)
+            if not bool(torch.isfinite(log_probs).all()):
+                raise EngineError(
+                    "The reference policy gives an answer a log-probability that is not finite. Its weights are "
+                    "damaged, or too large for `dtype`. Choose another reference."
+                )
             values = dict(zip(batch, log_probs.tolist(), strict=True))
             self._keep({self.key(rows[row]): values[row] for row in new})
             done += len(new)
