@@ -264,6 +264,15 @@ def test_where_one_answer_does_not_fit_it_says_so(folder, monkeypatch):
         run_here(folder)
 
 
+def test_where_the_optimizer_s_state_does_not_fit_it_says_so(folder, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTry this and that.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with pytest.raises(EngineError, match=r"too little memory for the model's weights and .* \(CUDA out of memory.\)"):
+        run_here(folder)
+
+
 def test_other_errors_are_not_taken_for_memory():
     with pytest.raises(RuntimeError, match="shapes"):
         TokenBudget(100, "cpu", print).retry(lambda: (_ for _ in ()).throw(RuntimeError("shapes")), longest=1)

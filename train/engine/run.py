@@ -18,7 +18,7 @@ from train.engine.config import TrainingConfig
 from train.engine.errors import DataError, EngineError
 from train.engine.fingerprint import weights_fingerprint
 from train.engine.groups import file_digest, read_groups
-from train.engine.memory import TokenBudget, peak_memory_bytes, release_memory
+from train.engine.memory import TokenBudget, is_out_of_memory, peak_memory_bytes, release_memory
 from train.engine.models import (
     autocast_dtype,
     end_ids,
@@ -64,7 +64,15 @@ def run(config: TrainingConfig, stop: StopRequest) -> None:
     device = prepare_torch(config)
     with Metrics(output / "metrics.jsonl") as metrics, clock.measure("total"):
         budget = TokenBudget(config.token_budget, device.type, metrics.warn)
-        results = run_stages(config, output, device, budget, metrics, clock, stop)
+        try:
+            results = run_stages(config, output, device, budget, metrics, clock, stop)
+        except RuntimeError as exc:  # where fewer tokens at once could not help
+            if is_out_of_memory(exc):
+                raise EngineError(
+                    "The device has too little memory for the model's weights and the optimizer's state. Train with "
+                    f"LoRA, or take a larger device. ({str(exc).partition(chr(10))[0]})"
+                ) from exc
+            raise
     summary = {
         "config": config.to_dict(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
