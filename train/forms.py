@@ -133,7 +133,7 @@ class LaunchForm(forms.Form):
     )
     warmup_share = number("Warm-up", "Part of the steps in which the learning rate rises. 0 to below 1.")
     weight_decay = number("Weight decay", "0 is none.", most=1000)
-    max_grad_norm = number("Gradient's length, at most", "Longer gradients are cut to it.", most=1_000_000)
+    max_grad_norm = number("Longest gradient", "Its L2 norm is clipped to this.", most=1_000_000)
     lora_alpha = whole_number("Alpha of the adapter", "Empty: twice the rank.", least=1, most=LARGEST, required=False)
     lora_modules = forms.CharField(
         label="Layers with an adapter",

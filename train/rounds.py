@@ -117,25 +117,26 @@ def _train(attempt: Attempt, round: Round) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     (output / "error.json").unlink(missing_ok=True)
     config = RoundSettings(**round.configuration).engine_config(round, output)
-    for _ in range(MOST_HALVINGS + 1):
+    for killed in range(MOST_HALVINGS + 1):
         if _is_done(output):  # an earlier attempt died between training and registering
             return output
+        if killed:
+            config = replace(config, token_budget=max(1, config.token_budget // 2))
+            _warn(
+                attempt,
+                round,
+                "The trainer was killed, most often because the machine ran out of memory. It goes on from its last "
+                f"checkpoint with half the tokens at once, {config.token_budget:,}.",
+            )
         status = _run_trainer(attempt, round, config, output)
-        if status != KILLED or _is_done(output):
+        if status != KILLED:
             break
-        config = replace(config, token_budget=max(1, config.token_budget // 2))
-        _warn(
-            attempt,
-            round,
-            "The trainer was killed, most often because the machine ran out of memory. It goes on from its last "
-            f"checkpoint with half the tokens at once, {config.token_budget:,}.",
-        )
     if _is_done(output):
         return output
     if status == KILLED:
         raise Died(
-            f"The trainer was killed {MOST_HALVINGS + 1} times, the last time with {2 * config.token_budget:,} tokens "
-            "at once: the machine has too little memory for this round. Train an adapter, or a smaller model."
+            f"The trainer was killed {MOST_HALVINGS + 1} times, the last time with {config.token_budget:,} tokens at "
+            "once: the machine has too little memory for this round. Train an adapter, or a smaller model."
         )
     raise JobError(_reason(output, run_folder(round) / "trainer.log", status))
 

@@ -149,7 +149,7 @@ def train(admin: Visitor) -> None:
     """The admin launches a round of a few steps and waits for its policy."""
     page = admin.page
     page.goto("/p/kitchen-talk/rounds/launch/")
-    page.get_by_label("At most").fill("2")
+    page.get_by_label("At most", exact=True).fill("2")
     page.get_by_role("button", name="Train round 1").click()
     expect(page).to_have_url(re.compile("/p/kitchen-talk/rounds/1/"))
     admin.wait_for_text("Succeeded", 300)

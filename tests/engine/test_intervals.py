@@ -44,6 +44,19 @@ def test_where_all_agree_the_clusters_are_what_is_counted():
     assert interval([1.0] * 30, [0] * 30) == pytest.approx(wilson(1.0, 1))
 
 
+@pytest.mark.parametrize("clusters", [1, 2, 5])
+@pytest.mark.parametrize("values", [[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [1.0] * 3 + [0.0] * 4])
+def test_where_all_clusters_agree_on_a_share_they_are_what_is_counted(clusters, values):
+    found = interval(values * clusters, [i // len(values) for i in range(len(values) * clusters)])
+    assert found == pytest.approx(wilson(sum(values) / len(values), clusters))
+
+
+def test_clusters_never_add_to_what_there_is_to_see():
+    """Pairs of one right and one wrong each, but for two: clusters that balance are no more observations."""
+    values, clusters = [1.0, 0.0] * 20 + [1.0, 1.0, 0.0, 0.0], [i // 2 for i in range(44)]
+    assert width(interval(values, clusters)) >= width(wilson(0.5, 44)) - 1e-12
+
+
 def test_weights_count():
     low, high = interval([1.0, 0.0, 1.0, 0.0], range(4), [3.0, 1.0, 3.0, 1.0])
     assert low < 0.75 < high

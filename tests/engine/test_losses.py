@@ -110,7 +110,8 @@ def test_conservative_labels():
 
 
 def group(pairs, answers=4):
-    return Group([TokenSequence([1], [2])] * answers, [Pair(*pair) for pair in pairs], reference=[0.0] * answers)
+    rows = [TokenSequence([1], [2] * (1 + 3 * i)) for i in range(answers)]
+    return Group(rows, [Pair(*pair) for pair in pairs], reference=[-2.0 - i * i for i in range(answers)])
 
 
 def make(**changes):
@@ -172,7 +173,11 @@ def test_every_loss_of_a_group_is_that_of_its_pairs_in_groups_of_two(name, smoot
     expanded, row = torch.zeros((), dtype=torch.float64), 0
     for one, shares in zip(GROUPS, loss_shares(GROUPS, loss), strict=True):
         for pair, share in zip(one.pairs, shares.pairs, strict=True):
-            two = group([(0, 1, pair.label, 1.0)], answers=2)
+            two = Group(
+                [one.sequences[pair.first], one.sequences[pair.second]],
+                [Pair(0, 1, pair.label, 1.0)],
+                reference=[one.reference[pair.first], one.reference[pair.second]],
+            )
             rows = torch.stack([rho[row + pair.first], rho[row + pair.second]])
             expanded = expanded + share * preference_loss(rows, said_of([two], loss), loss)
         row += len(one.sequences)

@@ -18,7 +18,7 @@ from train.engine.config import TrainingConfig
 from train.engine.errors import EngineError, Stopped
 from train.engine.fingerprint import weights_fingerprint
 from train.engine.memory import TokenBudget
-from train.engine.run import run
+from train.engine.run import alone_in, run
 from train.engine.stop import StopRequest
 
 pytestmark = pytest.mark.integration
@@ -63,25 +63,37 @@ def losses(output):
     return {line["step"]: line["loss"] for line in lines if "loss" in line}, len([x for x in lines if "loss" in x])
 
 
+def wait_for_step(output, step, process):
+    """Wait until a run has done a step, or has not yet begun with any if it is 0."""
+    path = output / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while step and not (path.exists() and f'"step": {step},' in path.read_text()):
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 @pytest.mark.parametrize("changes", [MANY, MANY | FULL, MANY | CACHED])
 def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(folder, changes):
-    start(config(folder, "first", max_steps=1).to_dict()).join()  # the next start does not import torch
+    """Twice before the first step, then at eight random steps from the beginning to the end."""
     cache = changes.get("reference_cache")
-    began = time.monotonic()
     whole = config(folder, "whole", **changes | ({"reference_cache": str(folder / "one cache")} if cache else {}))
     process = start(whole.to_dict())
     process.join()
-    took = time.monotonic() - began
     assert process.exitcode == 0
 
     other = config(folder, "killed", **changes | ({"reference_cache": str(folder / "other cache")} if cache else {}))
     moments = random.Random(4)
-    for _ in range(10):
+    went_on = 0
+    for step in [0, 0, *sorted(moments.sample(range(8, changes["max_steps"] - 5), 8))]:
         process = start(other.to_dict())
-        process.join(moments.uniform(0.05, took / 5))
+        if step == 0:
+            process.join(moments.uniform(0.1, 0.6))
+        wait_for_step(folder / "killed", step, process)
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        assert process.exitcode == -signal.SIGKILL, "It had ended before: make the run longer."
+        assert process.exitcode == -signal.SIGKILL, "It had ended before."
+        went_on += any((folder / "killed/checkpoints").glob("step-*"))
+    assert went_on >= 8
     process = start(other.to_dict())
     process.join()
     assert process.exitcode == 0
@@ -144,6 +156,15 @@ def test_a_machine_may_differ(interrupted):
     assert losses(output)[1] == 6
 
 
+@pytest.mark.parametrize("damage", [lambda b: b[:700], lambda b: b[:-40] + bytes(40), lambda b: None])
+def test_metrics_that_a_power_cut_has_damaged_do_not_stop_it(interrupted, damage):
+    path = interrupted / "run/metrics.jsonl"
+    content = damage(path.read_bytes())
+    path.unlink() if content is None else path.write_bytes(content)
+    whole = run_here(interrupted, "whole")
+    assert weights_fingerprint(run_here(interrupted) / "policy") == weights_fingerprint(whole / "policy")
+
+
 def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -159,9 +180,21 @@ def other_model(folder):
     save_model(folder / "model", seed=1)
 
 
+def other_model_settings(folder):
+    path = folder / "model/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"rms_norm_eps": 0.5}))
+
+
+def other_template(folder):
+    path = folder / "model/chat_template.jinja"
+    path.write_text(path.read_text().replace("<|im_end|>", " <|im_end|>"))
+
+
 @pytest.mark.parametrize(
     ("change", "fields", "sentence"),
     [
+        (other_model_settings, {}, r"What `model` names has changed"),
+        (other_template, {}, r"What `model` names has changed"),
         (None, {"learning_rate": 5e-3}, r"checkpoints of another run: its `learning_rate` is 0.01, now it is 0.005"),
         (None, {"seed": 8}, r"its `seed` is 7, now it is 8. Give another `output`, or the configuration"),
         (other_data, {}, r"What `data` names has changed since the run in .* began, so the run cannot go on"),
@@ -177,13 +210,21 @@ def test_it_does_not_go_on_with_another_run(interrupted, change, fields, sentenc
     assert contents(interrupted / "run") == before
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
-def test_a_damaged_checkpoint_is_named(interrupted, name):
+@pytest.mark.parametrize(
+    ("name", "content"), [("weights.safetensors", b"{"), ("optimizer.safetensors", b""), ("state.json", b"{}")]
+)
+def test_a_damaged_checkpoint_is_named(interrupted, name, content):
     (checkpoint,) = (interrupted / "run/checkpoints").iterdir()
-    path = checkpoint / name
-    path.write_bytes(path.read_bytes()[:50])
+    (checkpoint / name).write_bytes(content)
     with pytest.raises(EngineError, match=rf"The checkpoint {checkpoint} is damaged \(.*Remove it"):
         run_here(interrupted)
+
+
+def test_two_trainers_do_not_share_a_folder(folder):
+    (folder / "run").mkdir()
+    with alone_in(folder / "run"), pytest.raises(EngineError, match="Another trainer is at work in the run folder"):
+        run_here(folder)
+    run_here(folder, max_steps=1)
 
 
 def test_the_last_two_are_kept(folder):

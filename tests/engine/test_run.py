@@ -212,6 +212,9 @@ def test_held_out_groups_without_a_pair_are_said(folder):
     write_jsonl(folder / "held_out.jsonl", tied)
     found = summary(train(folder, max_steps=1))
     assert (found["held_out"]["groups"], found["held_out"]["groups_without_pairs"]) == (0, 3)
+    assert found["warnings"] == [
+        f"The file {folder / 'held_out.jsonl'} has no usable pair, so nothing is measured on held-out answers."
+    ]
     assert found["eval_metrics"] == {}
 
 
@@ -288,6 +291,37 @@ def test_plain_pairs_train(folder):
     assert steps(train(folder, held_out=None))[-1]["rewards/accuracies"] == 1
 
 
+@pytest.mark.parametrize("output", ["model", "model/run", "."])
+def test_it_does_not_write_into_the_model_s_folder(folder, output):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(EngineError, match="overlap. Give another `output`."):
+        train(folder, output)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_policy_of_somebody_else_is_not_removed(folder):
+    (folder / "run/policy").mkdir(parents=True)
+    (folder / "run/policy/mine.txt").write_text("mine")
+    with pytest.raises(EngineError, match=r"holds a policy already. Give another `output`."):
+        train(folder)
+    assert (folder / "run/policy/mine.txt").exists()
+
+
+def test_rows_longer_than_the_model_reads_are_refused(folder):
+    write_jsonl(folder / "train.jsonl", [{"prompt": "x" * 1100, "chosen": "a", "rejected": "b"}])
+    with pytest.raises(
+        DataError, match=r"has 1102 tokens, and the model reads at most 1024. Lower `max_prompt_tokens`"
+    ):
+        train(folder, max_prompt_tokens=2000)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "generation_config.json"])
+def test_files_of_a_model_that_make_no_sense_are_named(folder, file):
+    (folder / "model" / file).write_text('{"a": 1}' if file == "tokenizer.json" else "{")
+    with pytest.raises(ModelError, match="cannot be (loaded|read)"):
+        train(folder)
+
+
 def test_it_refuses_a_folder_that_holds_a_policy(folder):
     train(folder, max_steps=1)
     with pytest.raises(EngineError, match=r"holds a policy already. Give another `output`."):
@@ -305,13 +339,13 @@ def test_it_refuses_a_checkpoint_that_lacks_weights(folder):
 
 def test_a_policy_is_written_whole_or_not_at_all(folder, monkeypatch):
     def full_disk(path):
-        raise OSError(28, "No space left on device")
+        if "policy.tmp" in str(path):
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("train.engine.output.sync", full_disk)
-    monkeypatch.setattr("train.engine.run.write_json", lambda *_: None)
     with pytest.raises(EngineError, match=r"could not be written: .*No space left on device"):
         train(folder, max_steps=1)
-    assert [path.name for path in (folder / "run").iterdir()] == ["metrics.jsonl"]
+    assert sorted(path.name for path in (folder / "run").iterdir()) == ["config.json", "metrics.jsonl"]
 
 
 def test_a_stop_request_is_obeyed_and_leaves_no_policy(folder):

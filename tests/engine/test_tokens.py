@@ -1,6 +1,7 @@
 """Texts and sampled ids become the exact ids that are trained on. Ids are written out: 2 ends a turn."""
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 
 from tests.engine.tiny import byte_ids, make_loss, make_tokenizer
 from train.engine.config import LossConfig
@@ -111,6 +112,23 @@ def test_a_text_prompt_gets_one_beginning_token():
     cut, counts = tokenize("ab", "c", prompt="say more", tokenizer=tokenizer, limits=(4, 100))
     assert cut.sequences[0].prompt == [1, *byte_ids("ore")]
     assert (counts.prompts_cut, counts.prompt_tokens_cut) == (1, 5)
+
+
+def with_ends():
+    """A tokenizer that puts <|im_start|> before a text and <|im_end|> after it."""
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A <|im_end|>", special_tokens=[("<|im_start|>", 1), ("<|im_end|>", 2)]
+    )
+    return tokenizer
+
+
+def test_a_text_that_has_its_beginning_token_gets_no_second_one_and_a_prompt_no_end():
+    group, _ = tokenize("yes", "no", prompt="<|im_start|>say ", tokenizer=with_ends())
+    assert group.sequences[0].prompt == [1, *byte_ids("say ")]
+    assert answers(group) == [[*byte_ids("yes"), 2], [*byte_ids("no"), 2]]
+    plain, _ = tokenize("yes", "no", prompt="say ", tokenizer=with_ends())
+    assert plain.sequences == group.sequences
 
 
 def test_an_over_long_prompt_is_cut_on_the_left_after_the_system_turn():

@@ -160,8 +160,9 @@ def test_steps_that_are_not_finite_are_skipped_reported_and_then_stop_the_run(tm
     with pytest.raises(EngineError, match=r"was not finite in 4 steps in a row. The last batch is in .*Lower"):
         train(model, groups, settings)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert len(lines) == 4
-    assert all('"loss": null' in line and '"skipped": "The loss' in line for line in lines)
+    warning, *steps = map(json.loads, lines)
+    assert warning == {"warning": "Step 1 was skipped: its loss or gradient was not finite."}
+    assert [(step["loss"], "skipped" in step) for step in steps] == [(None, True)] * 4
     assert (tmp_path / "not-finite-batch.json").exists()
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
@@ -174,6 +175,13 @@ def test_the_last_step_s_metrics_are_json_even_where_it_is_not_finite(tmp_path):
     assert json.loads(json.dumps(last, allow_nan=False)) == last
 
 
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    settings = config(tmp_path, output=str(tmp_path), learning_rate=1e38, epochs=1)
+    model = make_model().requires_grad_(True)
+    with pytest.raises(EngineError, match="The trained weights are not finite after step 1. Lower `learning_rate`"):
+        train(model, scored_groups(model), settings)
+
+
 def test_a_single_step_that_is_not_finite_costs_only_itself(tmp_path):
     model = make_model().requires_grad_(True)
     groups = scored_groups(model)
@@ -181,5 +189,6 @@ def test_a_single_step_that_is_not_finite_costs_only_itself(tmp_path):
     settings = config(tmp_path, output=str(tmp_path), epochs=2, groups_per_step=1)
     last = train(model, groups, settings)
     assert last["step"] == 8
-    assert (tmp_path / "metrics.jsonl").read_text().count("skipped") == 2
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert sum("skipped" in line for line in lines) == sum("warning" in line for line in lines) == 2
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())

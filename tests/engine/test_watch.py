@@ -30,19 +30,26 @@ def told(*lines):
     return [said for line in lines if (said := watch.see(line))]
 
 
+START = step(0, rejected=0.0)
+
+
 def test_both_sides_falling_is_told_once():
-    (said,) = told(*(step(i, chosen=-0.05) for i in range(3 * WINDOW)))
+    (said,) = told(START, *(step(i, chosen=-0.05) for i in range(3 * WINDOW)))
     assert said.startswith("The chosen answers have become less likely together with the rejected ones")
-    assert "-0.050 and -1.000 over the last 20 steps): likelihood displacement." in said
+    assert "by -0.048 and -0.950 nats per token, over the last 20 steps): likelihood displacement." in said
 
 
 @pytest.mark.parametrize("fields", [{"chosen": 0.1}, {"chosen": -0.01}, {"chosen": -0.5, "rejected": 0.1}])
 def test_one_side_falling_is_what_is_wanted(fields):
-    assert told(*(step(i, **fields) for i in range(3 * WINDOW))) == []
+    assert told(START, *(step(i, **fields) for i in range(3 * WINDOW))) == []
+
+
+def test_a_policy_that_begins_below_its_reference_has_not_fallen():
+    assert told(*(step(i, chosen=-4.9, rejected=-5.0) for i in range(3 * WINDOW))) == []
 
 
 def test_a_few_steps_say_nothing():
-    assert told(*(step(i, chosen=-0.5) for i in range(WINDOW - 1))) == []
+    assert told(START, *(step(i, chosen=-0.5) for i in range(WINDOW - 2))) == []
 
 
 def overfit(held_out, training, half=0.05):

@@ -70,7 +70,10 @@ def fake_endpoint(answer: Callable[[dict, int], tuple[int, object]]) -> Iterator
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64  # connections at once: with fewer the kernel resets some
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

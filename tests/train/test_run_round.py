@@ -115,7 +115,7 @@ def kill_trainer(monkeypatch):
     return prepare
 
 
-LONG = replace(SETTINGS, epochs=10, checkpoint_every_steps=3)
+LONG = replace(SETTINGS, epochs=150, checkpoint_every_steps=20)
 
 
 def test_a_killed_trainer_goes_on_with_half_the_tokens_at_once(judged, tiny, kill_trainer):

@@ -63,15 +63,17 @@ def main() -> int:
 def check(config: TrainingConfig) -> int:
     """Read the data files with the real tokenizer and print what they hold."""
     from train.engine.models import load_tokenizer
-    from train.engine.run import load_groups
+    from train.engine.run import check_groups, load_groups
 
     try:
         tokenizer = load_tokenizer(config.model)
         for name, path in (("data", config.data), ("held_out", config.held_out)):
             if path is not None:
-                _, found = load_groups(path, tokenizer, config)
+                groups, found = load_groups(path, tokenizer, config)
                 sys.stdout.write(f"{name}: {path}\n")
                 sys.stdout.writelines(f"  {key}: {value}\n" for key, value in found.items())
+                if name == "data":
+                    check_groups(groups, found, config)
     except EngineError as exc:
         return fail(str(exc), 1, None)
     return 0
@@ -80,7 +82,7 @@ def check(config: TrainingConfig) -> int:
 def fail(sentence: str, code: int, output: Path | None) -> int:
     """Tell a person what went wrong, on stderr and in the run folder where there is one."""
     sys.stderr.write(f"{sentence}\n")
-    if output is not None and output.is_dir():
+    if output is not None and output.is_dir() and not (output / "summary.json").exists():
         with contextlib.suppress(OSError):  # the disk may be what is wrong
             write_json(output / "error.json", {"error": sentence})
     return code

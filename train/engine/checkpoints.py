@@ -121,7 +121,7 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> State
                 parameter.copy_(weights.pop(name))
                 prefix = f"{name}."
                 own = [key for key in moments if key.startswith(prefix) and "." not in key.removeprefix(prefix)]
-                if own:
+                if own:  # before its first step a parameter has none
                     optimizer.state[parameter] = {
                         key.removeprefix(prefix): moments.pop(key).to(parameter.device) for key in own
                     }
@@ -136,8 +136,10 @@ def read_state(folder: Path) -> dict[str, Any]:
     """Return a checkpoint's state.json, or raise EngineError."""
     try:
         found: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        State(**found["state"])
+        Identity(**found["identity"])
         return found
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise EngineError(
             f"The checkpoint {folder} is damaged ({exc}). Remove it: the run goes on from the one before it."
         ) from exc

@@ -5,7 +5,8 @@ This module imports no torch: the web side reads and writes configurations with 
 
 import dataclasses
 import json
-import math
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from train.engine.errors import ConfigError
 LOSS_NAMES = ("sigmoid", "sigmoid_norm", "robust", "hinge", "ipo", "ipo_norm", "plackett_luce")
 # Those that know of wrong votes: by a smoothed label (conservative DPO), or by taking their bias out (robust DPO).
 SMOOTHED_LOSSES = ("sigmoid", "sigmoid_norm", "robust")
+
+MOST_THREADS = 1024
 
 # A resumed run may have other values of these; they decide how fast it goes and what is kept, not what comes out.
 MACHINE_FIELDS = ("token_budget", "threads", "reference_cache", "checkpoint_every_steps")
@@ -147,7 +150,7 @@ class TrainingConfig:
             check_integer(name, getattr(self, name), least=1)
         for name in ("epochs", "max_steps", "evaluate_every_steps", "checkpoint_every_steps", "threads"):
             if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), least=1)
+                check_integer(name, getattr(self, name), least=1, most=MOST_THREADS if name == "threads" else None)
         if self.epochs is None and self.max_steps is None:
             raise ConfigError("`epochs` and `max_steps` are both missing. Give one of them, or both.")
         check_integer("seed", self.seed, least=0, most=2**63 - 1)
@@ -186,7 +189,10 @@ class TrainingConfig:
     @property
     def reference_is_start(self) -> bool:
         """Whether the reference policy is the starting policy."""
-        return self.reference is None or self.reference == self.start
+        if self.reference is None:
+            return True
+        mine, other = (list(map(os.path.realpath, policy.folders)) for policy in (self.reference, self.start))
+        return mine == other
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainingConfig":
@@ -282,7 +288,7 @@ def check_number(
     hint: str = "",
 ) -> None:
     """Raise ConfigError unless `value` is a finite number within the limits that are given."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if good and isinstance(value, int | float):
         good = (
             (above is None or value > above) and (least is None or value >= least) and (below is None or value < below)

@@ -38,6 +38,17 @@ def weights_fingerprint(folder: str | Path) -> str:
     return digest.hexdigest()
 
 
+def settings_digest(folder: str | Path) -> str:
+    """Return the SHA-256 (hex) of what a model's config.json says of how it computes; an adapter has none."""
+    path = Path(folder) / "config.json"
+    if not path.exists():
+        return "none"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("_name_or_path", "transformers_version"):
+        values.pop(name, None)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
 def weight_files(folder: Path) -> list[Path]:
     """Return the safetensors files that hold a folder's weights, by its index where it has one."""
     index = folder / "model.safetensors.index.json"

@@ -18,7 +18,7 @@ Other keys of a line are left alone, so that exports may carry more than trainin
 
 import hashlib
 import json
-import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -158,8 +158,10 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     continue
                 try:
                     line = json.loads(text)
-                except ValueError as exc:
+                except (ValueError, RecursionError) as exc:
                     raise DataError(f"{where} is not valid JSON: {exc}.") from exc
+                if "\\ud" in text.lower():
+                    check_characters(line, where)
                 if not isinstance(line, dict):
                     raise DataError(f"{where} must be a JSON object, got {shown(line)}.")
                 yield where, line
@@ -167,6 +169,14 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"The data file {path} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
         raise DataError(f"The data file {path} is not UTF-8 ({exc.reason}). Save it as UTF-8.") from exc
+
+
+def check_characters(line: Any, where: str) -> None:
+    """Raise DataError where a text holds half of a surrogate pair: no tokenizer reads it."""
+    try:
+        json.dumps(line, ensure_ascii=False).encode()
+    except UnicodeEncodeError as exc:
+        raise DataError(f"{where} holds half of a surrogate pair (\\ud800 to \\udfff). Remove it.") from exc
 
 
 def read_group(line: dict[str, Any], where: str) -> RawGroup:
@@ -266,7 +276,7 @@ def check_ids(ids: Any, where: str) -> None:
 
 def checked_weight(weight: Any, where: str) -> float:
     """Return a weight, or raise DataError unless it is a finite number above 0."""
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= sys.float_info.max:
         raise DataError(f"{where}: the weight must be a number above 0, got {shown(weight)}.")
     return float(weight)
 

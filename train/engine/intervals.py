@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
+ROUNDING = 1e-12  # a variance below this part of p (1 - p) is none
 Z = 1.959964  # of the normal distribution's 97.5th percentile
 
 
@@ -13,7 +14,7 @@ def clustered_interval(
     """Return the 95% interval of a weighted share whose observations are alike within clusters.
 
     Wilson's interval with the effective sample size p (1 - p) / v, where v is the share's variance between
-    clusters (linearised, of a ratio of totals). Where all observations agree there is no variance to see, and the
+    clusters (linearised, of a ratio of totals). Where all clusters agree there is no variance to see, and the
     effective size is the number of clusters.
 
     Source: Dean and Pagano 2015, "Evaluating confidence interval methods for binomial proportions in clustered
@@ -31,8 +32,11 @@ def clustered_interval(
         residuals[cluster] += weight * (value - share) / total
     count = len(residuals)
     variance = math.fsum(r * r for r in residuals.values()) * count / max(1, count - 1)
-    size = share * (1 - share) / variance if variance > 0 else float(count)
-    return wilson(share, size)
+    spread = share * (1 - share)
+    if count < 2 or variance <= ROUNDING * spread:
+        return wilson(share, count)
+    most = total * total / math.fsum(w * w for w in weights)  # Kish's effective size: clusters never add to it
+    return wilson(share, min(spread / variance, most))
 
 
 def wilson(share: float, size: float) -> tuple[float, float]:

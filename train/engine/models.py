@@ -45,7 +45,7 @@ def load_tokenizer(folder: str) -> Any:
     checked_folder(folder, "config.json")
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as exc:
+    except Exception as exc:  # transformers raises what it likes for files that make no sense
         raise ModelError(f"The tokenizer in {folder} cannot be loaded: {exc}") from exc
 
 
@@ -53,7 +53,10 @@ def end_ids(folder: str, tokenizer: Any) -> tuple[int, ...]:
     """Return the tokens that end a turn: the tokenizer's, then those that generation stops at."""
     ids = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     if (Path(folder) / "generation_config.json").exists():
-        stops = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+        try:
+            stops = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+        except Exception as exc:
+            raise ModelError(f"The file generation_config.json in {folder} cannot be read: {exc}") from exc
         ids += [stops] if isinstance(stops, int) else stops or []
     if not ids:
         raise ModelError(
@@ -65,7 +68,20 @@ def end_ids(folder: str, tokenizer: Any) -> tuple[int, ...]:
 
 def vocabulary_size(folder: str) -> int:
     """Return the number of token ids that a checkpoint's model knows."""
-    return int(AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().vocab_size)
+    return int(text_config(folder).vocab_size)
+
+
+def most_positions(folder: str) -> int | None:
+    """Return the longest sequence that a checkpoint's model reads, where its configuration says so."""
+    return getattr(text_config(folder), "max_position_embeddings", None)
+
+
+def text_config(folder: str) -> Any:
+    """Return the configuration of a checkpoint's language model, or raise ModelError."""
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+    except Exception as exc:
+        raise ModelError(f"The file config.json in {folder} cannot be read: {exc}") from exc
 
 
 def load_checkpoint(folder: str, dtype: torch.dtype, device: torch.device) -> Any:
@@ -80,7 +96,9 @@ def load_checkpoint(folder: str, dtype: torch.dtype, device: torch.device) -> An
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         model, loaded = found
-    except (OSError, ValueError, KeyError, RuntimeError) as exc:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as exc:
         raise ModelError(f"The model in {folder} cannot be loaded: {exc}") from exc
     if getattr(model.config, "quantization_config", None) is not None:
         raise ModelError(f"The model in {folder} is quantised. Give an unquantised checkpoint.")
@@ -218,6 +236,8 @@ def check_logits(model: Any) -> None:
     input_ids = torch.arange(8, device=model.device)[None] % model.config.vocab_size  # (1, 8)
     own = model(input_ids=input_ids, use_cache=False).logits[0].float()  # (8, V)
     hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state[0]  # (8, H)
+    if not bool(torch.isfinite(own).all()):
+        raise ModelError("The model's logits are not finite: its weights are damaged. Fetch or train it again.")
     difference = float((own - head_logits(model, hidden)).abs().max())
     if not difference <= 1e-3 * max(1.0, float(own.abs().max())):
         raise ModelError(

@@ -1,11 +1,12 @@
 """The run folder: files that appear whole or not at all, and the metrics as they come."""
 
+import contextlib
 import json
 import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,14 +39,12 @@ class Metrics:
         The old file is replaced, never shortened, so that whoever follows it can tell which one they read.
         """
         old = self.path.read_bytes()[:kept] if kept and self.path.exists() else b""
-        temporary = self.path.with_name(f"{self.path.name}.tmp-{os.getpid()}")
-        temporary.write_bytes(old)
-        os.replace(temporary, self.path)
-        self.file, self.size = open(self.path, "ab"), len(old)  # noqa: SIM115 (closed by __exit__)
+        lines = list(whole_lines(old))
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        self.file, self.size = open(self.path, "ab"), self.path.stat().st_size  # noqa: SIM115 (closed by __exit__)
         for line in self.waiting:
             self._append(line)
         self.waiting = []
-        lines = [json.loads(line) for line in old.splitlines()]
         self.warnings = [line["warning"] for line in lines if "warning" in line] + self.warnings
         return lines
 
@@ -57,8 +56,9 @@ class Metrics:
             self.waiting.append(line)
         else:
             self._append(line)
-        sys.stdout.write(terminal_line(finite) + "\n")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # the terminal is gone; the file is the record
+            sys.stdout.write(terminal_line(finite) + "\n")
+            sys.stdout.flush()
 
     def stage(self, stage: str, done: int, total: int) -> None:
         """Append how far a stage has come, in the stage's own unit."""
@@ -68,6 +68,11 @@ class Metrics:
         """Append what a person should be told."""
         self.warnings.append(sentence)
         self.write({"warning": sentence})
+
+    def sync(self) -> None:
+        """Wait until the lines are on the disk."""
+        if self.file is not None:
+            os.fsync(self.file.fileno())
 
     def _append(self, line: str) -> None:
         assert self.file is not None
@@ -95,11 +100,31 @@ def terminal_line(values: dict[str, Any]) -> str:
 
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    sync(temporary)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def whole_lines(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the lines of JSON up to the first that is damaged: a power cut may have taken the end of the file."""
+    for line in content.splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(values, dict):
+            return
+        yield values
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:

@@ -45,7 +45,7 @@ class ReferenceLogProbs:
     def _read(self, path: Path) -> None:
         if not path.exists():
             return
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 key, value = json.loads(line)
                 self.known[str(key)] = float(value)

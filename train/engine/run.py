@@ -1,5 +1,6 @@
 """One training run from configuration to policy: data, reference pass, training, saving."""
 
+import fcntl
 import os
 import platform
 import shutil
@@ -16,7 +17,7 @@ import transformers
 from train.engine.checkpoints import Checkpoints, Identity, read_state
 from train.engine.config import TrainingConfig
 from train.engine.errors import DataError, EngineError
-from train.engine.fingerprint import weights_fingerprint
+from train.engine.fingerprint import settings_digest, tokenizer_fingerprint, weights_fingerprint
 from train.engine.groups import file_digest, read_groups
 from train.engine.memory import TokenBudget, is_out_of_memory, peak_memory_bytes, release_memory
 from train.engine.models import (
@@ -25,6 +26,7 @@ from train.engine.models import (
     load_reference,
     load_tokenizer,
     load_trainable,
+    most_positions,
     save_policy,
     vocabulary_size,
     weights_dtype,
@@ -62,7 +64,7 @@ def run(config: TrainingConfig, stop: StopRequest) -> None:
     output = prepare_output(config)
     clock = Clock()
     device = prepare_torch(config)
-    with Metrics(output / "metrics.jsonl") as metrics, clock.measure("total"):
+    with alone_in(output), Metrics(output / "metrics.jsonl") as metrics, clock.measure("total"):
         budget = TokenBudget(config.token_budget, device.type, metrics.warn)
         try:
             results = run_stages(config, output, device, budget, metrics, clock, stop)
@@ -102,13 +104,10 @@ def run_stages(
         tokenizer = load_tokenizer(config.model)
         groups, data = load_groups(config.data, tokenizer, config)
         held_out, held_out_data = load_groups(config.held_out, tokenizer, config) if config.held_out else ([], None)
-        if not groups:
-            raise DataError(
-                f"The data file {config.data} has no group with a usable pair: among its "
-                f"{data['groups_without_pairs']} groups, nobody preferred one answer to another. "
-                "Collect judgements first."
-            )
-        known = Identity(config.to_dict(), read_files(config, data, held_out_data))
+        check_groups(groups, data, config)
+        if config.held_out and not held_out:
+            metrics.warn(f"The file {config.held_out} has no usable pair, so nothing is measured on held-out answers.")
+        known = Identity(config.to_dict(), read_files(config, tokenizer, data, held_out_data))
         checkpoints = Checkpoints(output / "checkpoints", known)
         checkpoint = checkpoints.newest()
         begin(output, config)
@@ -143,14 +142,37 @@ def run_stages(
     }
 
 
-def read_files(config: TrainingConfig, data: dict[str, Any], held_out: dict[str, Any] | None) -> dict[str, str | None]:
-    """Return what the files that the run reads are known by."""
+def check_groups(groups: list[Group], data: dict[str, Any], config: TrainingConfig) -> None:
+    """Raise DataError unless there is something to train on that the model can read."""
+    if not groups:
+        without = data["groups_without_pairs"]
+        why = f"among its {without} groups, nobody preferred one answer to another" if without else "it is empty"
+        raise DataError(
+            f"The data file {config.data} has no group with a usable pair: {why}. Collect judgements first."
+        )
+    longest = max(sequence.length for group in groups for sequence in group.sequences)
+    most = most_positions(config.model)
+    if most is not None and longest > most:
+        raise DataError(
+            f"The longest prompt with its answer has {longest} tokens, and the model reads at most {most}. "
+            "Lower `max_prompt_tokens` or `max_completion_tokens`."
+        )
+
+
+def read_files(
+    config: TrainingConfig, tokenizer: Any, data: dict[str, Any], held_out: dict[str, Any] | None
+) -> dict[str, str | None]:
+    """Return what the files that the run reads are known by: weights, settings, tokenizer, data."""
     reference = config.reference or config.start
-    prints = {folder: weights_fingerprint(folder) for folder in {*config.start.folders, *reference.folders}}
+    prints = {
+        folder: "/".join([weights_fingerprint(folder), settings_digest(folder)])
+        for folder in {*config.start.folders, *reference.folders}
+    }
+    ends = ",".join(map(str, end_ids(config.model, tokenizer)))
     return {
         "data": data["sha256"],
         "held_out": held_out["sha256"] if held_out else None,
-        "model": prints[config.model],
+        "model": f"{prints[config.model]}/{tokenizer_fingerprint(tokenizer)}/{ends}",
         "adapter": prints[config.adapter] if config.adapter else None,
         "reference": "+".join(prints[folder] for folder in reference.folders),
     }
@@ -202,7 +224,13 @@ def prepare_output(config: TrainingConfig) -> Path:
         EngineError: it holds a policy already, or cannot be written.
     """
     output = Path(config.output)
-    if (output / "policy").exists() and (output / "summary.json").exists():
+    for folder in {*config.start.folders, *(config.reference or config.start).folders}:
+        mine, other = output.resolve(), Path(folder).resolve()
+        if mine == other or other in mine.parents or mine in other.parents:
+            raise EngineError(
+                f"The run folder {output} and the model's folder {folder} overlap. Give another `output`."
+            )
+    if (output / "policy").exists() and ((output / "summary.json").exists() or not is_run_of(config, output)):
         raise EngineError(f"The run folder {output} holds a policy already. Give another `output`.")
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -211,10 +239,33 @@ def prepare_output(config: TrainingConfig) -> Path:
     return output
 
 
+def is_run_of(config: TrainingConfig, output: Path) -> bool:
+    """Whether this is the folder of an earlier run of the same configuration."""
+    try:
+        return TrainingConfig.load(output / "config.json").difference(config) is None
+    except EngineError:
+        return False
+
+
+@contextmanager
+def alone_in(output: Path) -> Iterator[None]:
+    """Hold the run folder: two trainers in one would remove each other's files."""
+    descriptor = os.open(output, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as exc:
+        raise EngineError(f"Another trainer is at work in the run folder {output}. Wait for it, or stop it.") from exc
+    finally:
+        os.close(descriptor)
+
+
 def begin(output: Path, config: TrainingConfig) -> None:
     """Keep the configuration in the run folder, and remove what a run that was killed left unfinished there."""
     for stale in ("error.json", "summary.json"):
         (output / stale).unlink(missing_ok=True)
+    for unfinished in output.glob("*.json*.tmp-*"):
+        unfinished.unlink()
     # A policy without a summary: the run was killed between the two.
     for unfinished in (output / "policy", *output.glob("policy.tmp-*")):
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -76,6 +76,9 @@ class GroupTokenizer:
 
     def __post_init__(self) -> None:
         self.fingerprint = tokenizer_fingerprint(self.tokenizer)
+        whole, plain = self.tokenizer("a")["input_ids"], self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        place = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
+        self.beginning: list[int] = whole[:place]  # what the tokenizer puts before a text
 
     def tokenize(self, groups: list[RawGroup], loss: LossConfig) -> list[Group]:
         """Return the groups that have a usable pair; the others are counted and left out.
@@ -132,7 +135,7 @@ class GroupTokenizer:
         if raw.prompt_token_ids and raw.tokenizer == self.fingerprint:
             ids = raw.prompt_token_ids
         elif isinstance(raw.prompt, str):
-            ids = self.tokenizer(raw.prompt)["input_ids"]
+            ids = self._text_ids(raw.prompt)
         else:
             ids = self._render(raw.prompt, raw, add_generation_prompt=True)
         if not ids:
@@ -166,7 +169,7 @@ class GroupTokenizer:
             )
         if isinstance(raw.prompt, str):
             before, after = raw.prompt, raw.prompt + completion.text
-            own_ids, whole = self.tokenizer(before)["input_ids"], self.tokenizer(after)["input_ids"]
+            own_ids, whole = self._text_ids(before), self._text_ids(after)
         else:
             messages = [*raw.prompt, {"role": "assistant", "content": completion.text}]
             own_ids = self._render(raw.prompt, raw, add_generation_prompt=True)
@@ -204,10 +207,15 @@ class GroupTokenizer:
     def _head_probe(self, raw: RawGroup) -> list[int]:
         """Return ids that agree with the prompt's for as long as its content has not begun."""
         if isinstance(raw.prompt, str):
-            ids: list[int] = self.tokenizer("")["input_ids"]
-            return ids
+            return self.beginning
         system = [message for message in raw.prompt[:1] if message["role"] == "system"]
         return self._render([*system, {"role": "user", "content": ""}], raw, add_generation_prompt=False)
+
+    def _text_ids(self, text: str) -> list[int]:
+        """Return a text's ids after the tokenizer's beginning token, which comes once, and without an end token."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        has_beginning = self.beginning and ids[: len(self.beginning)] == self.beginning
+        return ids if has_beginning else [*self.beginning, *ids]
 
     def _until_end(self, ids: list[int], *, with_end: bool) -> list[int]:
         """Return the ids up to the first end-of-turn token, with or without it."""

@@ -113,6 +113,7 @@ class Trainer:
                 if self._evaluation_is_due():
                     self._evaluate()
                 if self.state.step == self.steps:
+                    check_finite(self.model, self.steps)
                     return
                 self._step()
                 if self.config.checkpoint_every_steps and self.state.step % self.config.checkpoint_every_steps == 0:
@@ -127,6 +128,8 @@ class Trainer:
         return bool(self.held_out and step and (step == self.steps or (every and step % every == 0)))
 
     def _save(self) -> None:
+        check_finite(self.model, self.state.step)
+        self.metrics.sync()
         self.checkpoints.save(self.model, self.optimizer, self.state)
 
     def _step(self) -> None:
@@ -157,7 +160,7 @@ class Trainer:
         line: dict[str, Any] = {
             "step": step + 1,
             "steps": self.steps,
-            "epoch": round((step + 1) / steps_per_epoch(len(self.groups), self.config.groups_per_step), 4),
+            "epoch": self._epoch(),
             **totals,
             "grad_norm": grad_norm,
             "learning_rate": rate,
@@ -168,9 +171,15 @@ class Trainer:
         }
         if not finite:
             line["skipped"] = "The loss or the gradient is not finite: this step changed nothing."
+            if self.state.skipped == 1:  # of several in a row the first; the lines have each
+                self.metrics.warn(f"Step {step + 1} was skipped: its loss or gradient was not finite.")
         self._log(line)
         if self.state.skipped > MOST_SKIPPED_STEPS:
             raise not_finite(batch, step, Path(self.config.output))
+
+    def _epoch(self) -> float:
+        """Return how often the data was seen by now."""
+        return round(self.state.step / steps_per_epoch(len(self.groups), self.config.groups_per_step), 4)
 
     def _gradient(self, batch: list[Group]) -> dict[str, float]:
         """Put the gradient of a global batch's loss on the weights and return its metrics."""
@@ -189,7 +198,7 @@ class Trainer:
             lambda: evaluate(self.model, self.held_out, self.config, self.budget, self.metrics, self.stop),
             longest=longest,
         )
-        self._log({"step": self.state.step, "steps": self.steps, "epoch": self.last["epoch"], **found})
+        self._log({"step": self.state.step, "steps": self.steps, "epoch": self._epoch(), **found})
 
     def _log(self, line: dict[str, Any]) -> None:
         """Write a line of metrics, and what it gives rise to."""
@@ -322,6 +331,14 @@ def prompts_of_pairs(groups: list[Group]) -> Iterator[tuple[int, ...]]:
     for group in groups:
         prompt = tuple(group.sequences[0].prompt)
         yield from [prompt] * len(group.pairs)
+
+
+def check_finite(model: Any, step: int) -> None:
+    """Raise EngineError unless every trained weight is finite: nothing else may be kept."""
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in trainable(model).values()):
+        raise EngineError(
+            f"The trained weights are not finite after step {step}. Lower `learning_rate`, or check the data."
+        )
 
 
 def not_finite(batch: list[Group], step: int, output: Path) -> EngineError:

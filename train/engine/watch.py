@@ -14,6 +14,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
+        self.start: dict[str, Any] | None = None  # the first step: a policy need not start at its reference
         self.best: tuple[float, float, int] | None = None  # held-out and training accuracy, step, where best
         self.said: list[str] = []
 
@@ -23,6 +24,7 @@ class Watch:
         if "eval_rewards/accuracies" in line:
             warning = self._overfitting(line)
         elif line.get("loss") is not None:
+            self.start = self.start or line
             self.recent.append(line)
             warning = self._displacement()
         if warning is not None:
@@ -30,15 +32,15 @@ class Watch:
         return warning
 
     def _displacement(self) -> str | None:
-        chosen, rejected = self._mean("log_ratio/chosen"), self._mean("log_ratio/rejected")
+        chosen, rejected = self._change("log_ratio/chosen"), self._change("log_ratio/rejected")
         already = any("less likely" in said for said in self.said)
         if already or len(self.recent) < WINDOW or chosen > DISPLACED or rejected > DISPLACED:
             return None
         return (
-            "The chosen answers have become less likely together with the rejected ones (log-ratio per token "
-            f"{chosen:.3f} and {rejected:.3f} over the last {WINDOW} steps): likelihood displacement. The policy "
-            "learns what to avoid more than what to say. A higher beta, a lower learning rate or an NLL term holds "
-            "them up."
+            "The chosen answers have become less likely together with the rejected ones (by "
+            f"{chosen:.3f} and {rejected:.3f} nats per token, over the last {WINDOW} steps): likelihood displacement. "
+            "The policy learns what to avoid more than what to say. A higher beta, a lower learning rate or an "
+            "NLL term holds them up."
         )
 
     def _overfitting(self, line: dict[str, Any]) -> str | None:
@@ -57,6 +59,9 @@ class Watch:
             f"accuracy rose from {training_then:.1%} to {training:.1%}: the policy begins to learn these answers by "
             "heart. Train fewer epochs, with a lower learning rate, or on more judgements."
         )
+
+    def _change(self, name: str) -> float:
+        return self._mean(name) - ((self.start or {}).get(name) or 0.0)
 
     def _mean(self, name: str) -> float:
         values = [line[name] for line in self.recent if line.get(name) is not None]
