@@ -24,7 +24,7 @@ def sqlite_is_on_a_local_disk(**_kwargs: object) -> list[Error]:
     """SQLite's locks do not hold on network file systems: two writers could destroy the database."""
     database = settings.DATABASES["default"]
     mounts = Path("/proc/mounts")
-    if database["ENGINE"] != "django.db.backends.sqlite3" or not mounts.exists():
+    if database["ENGINE"] != "jobs.sqlite" or not mounts.exists():
         return []
     kind = file_system_of(Path(database["NAME"]).resolve().parent, mounts.read_text())
     if kind not in NETWORK_FILE_SYSTEMS:

@@ -15,7 +15,7 @@ def test_it_finds_the_file_system_of_a_path(path, kind):
 
 
 def test_sqlite_on_a_network_file_system_is_refused(settings, monkeypatch):
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/data/winnow.sqlite3"}
+    database = {"ENGINE": "jobs.sqlite", "NAME": "/data/winnow.sqlite3"}
     monkeypatch.setitem(settings.DATABASES, "default", database)
     monkeypatch.setattr(checks, "file_system_of", lambda path, mounts: "nfs4")
     (error,) = checks.sqlite_is_on_a_local_disk()
