@@ -37,6 +37,6 @@ def require_operator(user: Person) -> None:
 def add_member(project: Project, user: User, role: str) -> Membership:
     """Make the person a member with this role; somebody who had left comes back."""
     membership, _ = Membership.objects.update_or_create(
-        project=project, user=user, defaults={"role": role, "left_at": None}
+        project=project, user=user, defaults={"role": role, "left_at": None, "removed": False}
     )
     return membership

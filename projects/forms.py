@@ -1,24 +1,24 @@
-"""What people may type about a project, its prompts and its people."""
+"""What people may type about a project and its prompts."""
 
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
-from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils.text import slugify
 
-from projects.access import add_member
-from projects.models import Membership, Project, Prompt, PromptImport
-from projects.people import add_new_person
+from projects.models import Project, Prompt, PromptImport
 from projects.prompts import PromptError, import_prompts, lines_to_jsonl
 from projects.search import LastTurn
+from projects.signals import project_saved
 
 LARGEST_UPLOAD = 50 * 1024 * 1024
 MEGABYTE = 1024 * 1024
+MOST_FLAG_REASONS = 8
+LONGEST_FLAG_REASON = 80  # characters
 DIGITS = {"class": "num", "autocomplete": "off", "inputmode": "numeric"}
 
 
@@ -79,28 +79,131 @@ def free_slug(name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
+class LinesField(forms.CharField):
+    """A text of several lines. Browsers send line ends as CR LF: text that nobody touched must stay the same."""
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n").strip()
+
+
+TOO_LONG = {"max_length": "Shorten this to %(limit_value)s characters; it has %(show_value)s."}
+
+
 class SettingsForm(ProjectForm):
-    guidelines = forms.CharField(
+    """All of a project's settings."""
+
+    guidelines = LinesField(
         label="Guidelines",
         required=False,
         max_length=100_000,
         widget=forms.Textarea({"rows": 16}),
+        error_messages=TOO_LONG,
         help_text="In Markdown; annotators open them with G. A change makes the next version, and each judgement "
         "remembers the version it was given under.",
     )
+    flag_reasons = LinesField(
+        label="Reasons to flag an answer",
+        widget=forms.Textarea({"rows": 6}),
+        error_messages={"required": "Give at least one reason, such as: It is broken or cut off"},
+        help_text="One a line, 1 to 8 lines of up to 80 characters. Flags given so far keep their words.",
+    )
+    content_warning = LinesField(
+        label="Content warning",
+        required=False,
+        max_length=2_000,
+        widget=forms.Textarea({"rows": 4}),
+        error_messages=TOO_LONG,
+        help_text="Plain text, up to 2,000 characters. Everybody agrees to it before their first judgement, and again "
+        "when it changes. Empty: there is none.",
+    )
+
+    class Meta(ProjectForm.Meta):
+        fields = [
+            *ProjectForm.Meta.fields,
+            "overlap_percent",
+            "gold_percent",
+            "repeat_percent",
+            "practice_count",
+            "asks_strength",
+            "asks_quality",
+            "asks_reason",
+            "edits",
+            "flag_reasons",
+            "content_warning",
+        ]
+        labels = {
+            **ProjectForm.Meta.labels,
+            "mode": "Their task",
+            "overlap_percent": "Share that so many people judge, in per cent",
+            "gold_percent": "Gold comparisons, in per cent",
+            "repeat_percent": "Repeats, in per cent",
+            "practice_count": "Practice comparisons",
+            "asks_strength": "How much better the winner is",
+            "asks_quality": "What the winner is worth by itself",
+            "asks_reason": "The reason",
+            "edits": "A better answer, in their own words",
+        }
+        help_texts = {
+            **ProjectForm.Meta.help_texts,
+            "overlap_percent": "0 to 100. One person judges each of the other comparisons. Counts at once.",
+            "gold_percent": "0 to 20. This share of what a person is given has an answer that is known, and looks like "
+            "all else. Each is given to a person once.",
+            "repeat_percent": "0 to 20. This share of what a person is given is something they judged a day or twenty "
+            "judgements ago, in another order.",
+            "practice_count": "0 to 20. So many are given to a new annotator first; each choice is answered with what "
+            "the admins said.",
+            "asks_strength": "In four steps: significantly, clearly, slightly or negligibly better.",
+            "asks_quality": "Good, usable or bad: one more key.",
+            "asks_reason": "In words, if they like.",
+            "edits": "They may edit an answer, or write one. It counts as better than all that were shown.",
+        }
+        widgets = {
+            **ProjectForm.Meta.widgets,
+            "overlap_percent": forms.TextInput(DIGITS),
+            "gold_percent": forms.TextInput(DIGITS),
+            "repeat_percent": forms.TextInput(DIGITS),
+            "practice_count": forms.TextInput(DIGITS),
+        }
+        error_messages = {
+            **ProjectForm.Meta.error_messages,
+            "overlap_percent": whole_number_errors("0 to 100"),
+            "gold_percent": whole_number_errors("0 to 20"),
+            "repeat_percent": whole_number_errors("0 to 20"),
+            "practice_count": whole_number_errors("0 to 20"),
+        }
 
     def __init__(self, data: Any, project: Project):
         self.current = project.guidelines()
-        initial = {"guidelines": self.current.text if self.current else ""}
+        initial = {
+            "guidelines": self.current.text if self.current else "",
+            "flag_reasons": "\n".join(project.flag_reasons),
+        }
         super().__init__(data, instance=project, initial=initial)
 
-    def clean_guidelines(self) -> str:
-        """Browsers send line ends as CR LF: text that nobody touched must stay the same."""
-        return str(self.cleaned_data["guidelines"]).replace("\r\n", "\n").strip()
+    def clean_flag_reasons(self) -> list[str]:
+        """Return the sentences, a line each; empty lines are passed over."""
+        reasons = [line.strip() for line in self.cleaned_data["flag_reasons"].split("\n") if line.strip()]
+        if len(reasons) > MOST_FLAG_REASONS:
+            raise ValidationError(f"Give at most {MOST_FLAG_REASONS} reasons; there are {len(reasons)}.")
+        known: set[str] = set()
+        for number, reason in enumerate(reasons, 1):
+            if len(reason) > LONGEST_FLAG_REASON:
+                raise ValidationError(
+                    f"Shorten reason {number} to {LONGEST_FLAG_REASON} characters; it has {len(reason)}."
+                )
+            if reason.casefold() in known:
+                raise ValidationError(f"Reason {number} stands here twice: {reason}")
+            known.add(reason.casefold())
+        return reasons
 
-    @transaction.atomic
     def apply(self) -> int | None:
         """Save what changed; return the number of the new version of the guidelines, if there is one."""
+        version = self._save()
+        project_saved.send(Project, project=self.instance)
+        return version
+
+    @transaction.atomic
+    def _save(self) -> int | None:
         project = self.instance
         Project.objects.select_for_update().get(pk=project.pk)  # versions are numbered one at a time
         project.save(update_fields=self._meta.fields)
@@ -171,68 +274,3 @@ class PromptFilterForm(forms.Form):
         if search := self.cleaned_data["search"]:
             prompts = prompts.alias(last_turn=LastTurn("messages")).filter(last_turn__icontains=search)
         return prompts
-
-
-class AddPersonForm(forms.Form):
-    """Somebody with an account joins, or gets an account first. Which of the two is said, so no slip makes one."""
-
-    KNOWN, NEW = "known", "new"
-
-    username = forms.CharField(
-        label="Sign-in name", max_length=150, widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "none"})
-    )
-    account = forms.ChoiceField(
-        label="Account", choices=[(KNOWN, "Has one here already"), (NEW, "Make a new one")], initial=KNOWN
-    )
-    role = forms.ChoiceField(
-        label="Role",
-        choices=[
-            (Membership.Role.ANNOTATOR, "Annotator: judges answers"),
-            (Membership.Role.ADMIN, "Admin: runs the project"),
-        ],
-        initial=Membership.Role.ANNOTATOR,
-    )
-
-    def __init__(self, project: Project, *args: Any, **options: Any):
-        super().__init__(*args, **options)
-        self.project = project
-        self.fields["username"].error_messages["required"] = "Give the name they sign in with."
-
-    def clean(self) -> dict[str, Any]:
-        values = self.cleaned_data
-        if username := values.get("username"):
-            username = values["username"] = User.normalize_username(username)
-            values["user"] = User.objects.filter(username__iexact=username).order_by("pk").first()
-            self._check(username, values["user"], new=values.get("account") == self.NEW)
-        return values
-
-    def _check(self, username: str, user: User | None, *, new: bool) -> None:
-        if new and user:
-            self.add_error("username", f"The name {user} is taken. Choose another, or add the person who has it.")
-        elif new:
-            self._check_new(username)
-        elif user is None:
-            self.add_error(
-                "username", f"Nobody signs in as {username}. Check the spelling, or have a new account made."
-            )
-        elif not user.is_active:
-            self.add_error("username", f"The account {user} is closed. An operator can open it again.")
-        elif self.project.memberships.filter(user=user, left_at=None).exists():
-            self.add_error("username", f"{user} is in this project already.")
-
-    def _check_new(self, username: str) -> None:
-        try:
-            UnicodeUsernameValidator()(username)
-        except ValidationError:
-            self.add_error("username", "A sign-in name has only letters, digits and @ . + - _, and no spaces.")
-
-    def add(self) -> tuple[Membership, str]:
-        """Add the person; return the membership and, for a new account, its password."""
-        values = self.cleaned_data
-        if values["account"] == self.NEW:
-            return add_new_person(self.project, values["username"], values["role"])
-        return add_member(self.project, values["user"], values["role"]), ""
-
-
-class RoleForm(forms.Form):
-    role = forms.ChoiceField(choices=Membership.Role.choices)

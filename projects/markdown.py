@@ -17,6 +17,10 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token as Kind
 
+from projects import mathematics
+from projects.controls import visible, written
+from projects.prompts import UNSTORABLE
+
 # Beyond these a text is shown as it was written: some Markdown takes time that grows with its square.
 MOST_CHARACTERS = 40_000
 MOST_BRACKETS = 4_000
@@ -46,24 +50,43 @@ COLOURS = (  # the first that holds a token names its class
 )
 HEADINGS = {f"h{level}" for level in range(3, 7)}
 TAGS = HEADINGS | {"a", "blockquote", "br", "code", "div", "em", "hr", "li", "ol", "p", "pre", "s", "span", "strong"}
-TAGS |= {"table", "tbody", "td", "th", "thead", "tr", "ul"}
-ATTRIBUTES = {
+TAGS |= {"bdi", "table", "tbody", "td", "th", "thead", "tr", "ul"}
+BLOCKS = HEADINGS | {"blockquote", "div", "ol", "p", "pre", "ul"}
+SCROLLS = {"tabindex", "role", "aria-label"}
+ATTRIBUTES = {tag: {"dir"} for tag in BLOCKS} | {
     "a": {"href", "title"},
-    "ol": {"start"},
+    "bdi": {"title"},
+    "div": SCROLLS | {"dir"},
+    "ol": {"start", "dir"},
+    "pre": SCROLLS | {"dir"},
+    "span": SCROLLS,
     "th": {"scope"},
-    "pre": {"tabindex", "role", "aria-label"},
-    "div": {"tabindex", "role", "aria-label"},
 }
 CLASSES = {
-    "span": {name for _, name in COLOURS},
-    "div": {"wide"},
+    "bdi": {"control", "tick"},
+    "div": {"wide", "formula"},
+    "span": {name for _, name in COLOURS} | {"wide", "formula", "inline"},
     "th": set(ALIGNMENTS),
     "td": set(ALIGNMENTS),
 }
+LONG_FORMULA = 40  # characters of LaTeX in a line of text: a longer one may be too wide for a phone and can be scrolled
+
+# Formulas were cleaned alone, where only MathML may be. All is cleaned once more as a whole, as one document: what one
+# part would do to another is undone here, and a page gets nothing that was put together after this.
+CLEANER = nh3.Cleaner(
+    tags=TAGS | set(mathematics.ELEMENTS),
+    attributes=ATTRIBUTES | mathematics.ELEMENTS,
+    attribute_filter=mathematics.allowed,
+    allowed_classes=CLASSES | mathematics.ALLOWED_CLASSES,
+    url_schemes=SCHEMES,
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+)
 
 
 def render(text: str) -> SafeString:
     """Return Markdown as HTML; a text that is too much for it as it was written, none of it left out."""
+    text = UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
     if len(text) > MOST_CHARACTERS or text.count("[") > MOST_BRACKETS:
         return _as_written(text, "It is too long to be formatted")
     tokens = PARSER.parse(text)
@@ -72,26 +95,21 @@ def render(text: str) -> SafeString:
         return _as_written(text, "It is nested too deeply to be formatted")
     _fit_headings(tokens)
     for token in tokens:
+        # Each outermost block has the direction of its own first letter.
+        if token.nesting == 1 and token.level == 0:
+            token.attrSet("dir", "auto")
         if token.children:
             token.children = list(_without_images(token.children))
-    html = RENDERER.render(tokens, PARSER.options, {"until": thread_time() + COLOURING_SECONDS})
-    clean = nh3.clean(
-        html,
-        tags=TAGS,
-        attributes=ATTRIBUTES,
-        allowed_classes=CLASSES,
-        url_schemes=SCHEMES,
-        link_rel="noopener nofollow",
-    )
-    return mark_safe(clean)  # noqa: S308  (just sanitised)
+    env = {"until": thread_time() + COLOURING_SECONDS, "mathml": mathematics.MOST_MATHML}
+    return mark_safe(CLEANER.clean(RENDERER.render(tokens, PARSER.options, env)))  # noqa: S308  (just sanitised)
 
 
 def _as_written(text: str, reason: str) -> SafeString:
     return format_html(
         '<p class="note">{}, so all of it is here as it was written.</p>'
-        '<pre class="written" tabindex="0" role="group" aria-label="Text as it was written">{}</pre>',
+        '<pre class="written" dir="auto" tabindex="0" role="group" aria-label="Text as it was written">{}</pre>',
         reason,
-        text,
+        written(text),
     )
 
 
@@ -141,15 +159,36 @@ class Renderer(RendererHTML):
         code = tokens[index].content
         name = f"Code, {lexer.name}" if lexer else "Code"
         coloured = _coloured(code, lexer, env["until"]) if lexer and len(code) <= MOST_COLOURED else None
-        inner = coloured or escape(code)
-        return f'<pre tabindex="0" role="group" aria-label="{escape(name)}"><code>{inner}</code></pre>\n'
+        return _code(coloured or visible(code), name)
 
     def code_block(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        code = escape(tokens[index].content)
-        return f'<pre tabindex="0" role="group" aria-label="Code"><code>{code}</code></pre>\n'
+        return _code(visible(tokens[index].content), "Code")
+
+    def code_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return f"<code>{visible(tokens[index].content)}</code>"
+
+    def text(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return visible(tokens[index].content)
+
+    def math_inline(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        token = tokens[index]
+        displayed = token.markup in mathematics.DISPLAYED
+        formula = _formula(token, displayed, env)
+        if formula is None:
+            return _formula_as_written(token)
+        if displayed or len(token.content) > LONG_FORMULA:
+            return f'<span class="wide formula{"" if displayed else " inline"}" {REACHED}>{formula}</span>'
+        return formula
+
+    def math_block(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        formula = _formula(tokens[index], True, env)
+        if formula is None:
+            return f'<p dir="auto">{_formula_as_written(tokens[index])}</p>\n'
+        return f'<div class="wide formula" {REACHED}>{formula}</div>\n'
 
     def table_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n'
+        direction = ' dir="auto"' if tokens[index].level == 0 else ""
+        return f'<div class="wide"{direction} tabindex="0" role="group" aria-label="Table"><table>\n'
 
     def table_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
@@ -159,6 +198,24 @@ class Renderer(RendererHTML):
 
     def td_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return f"<td{_alignment(tokens[index])}>"
+
+
+REACHED = 'tabindex="0" role="group" aria-label="Formula"'
+
+
+def _code(inner: str, name: str) -> str:
+    return f'<pre dir="ltr" tabindex="0" role="group" aria-label="{escape(name)}"><code>{inner}</code></pre>\n'
+
+
+def _formula(token: Token, display: bool, env: EnvType) -> str | None:
+    """Return the formula as MathML while there is room for it in this text."""
+    mathml = mathematics.to_mathml(token.content.strip(), display=display) if env["mathml"] > 0 else None
+    env["mathml"] -= len(mathml or "")
+    return mathml if env["mathml"] > 0 else None
+
+
+def _formula_as_written(token: Token) -> str:
+    return visible(mathematics.as_written(token)).replace("\n", "<br>\n")
 
 
 def _alignment(cell: Token) -> str:
@@ -179,7 +236,7 @@ def _coloured(code: str, lexer: Lexer, until: float) -> str | None:
         pieces.append((_colour(kind), value))
     if "".join(value for _, value in pieces) != code:
         return None
-    runs = ((name, escape("".join(value for _, value in run))) for name, run in groupby(pieces, itemgetter(0)))
+    runs = ((name, visible("".join(value for _, value in run))) for name, run in groupby(pieces, itemgetter(0)))
     return "".join(f'<span class="{name}">{value}</span>' if name else value for name, value in runs)
 
 
@@ -197,4 +254,5 @@ class Parser(MarkdownIt):
 # Models and people mean their line ends: a poem keeps its lines.
 PARSER = Parser("commonmark", {"html": False, "linkify": False, "breaks": True, "maxNesting": DEEPEST})
 PARSER.enable(["table", "strikethrough"])
+mathematics.add_rules(PARSER)
 RENDERER = Renderer(PARSER)

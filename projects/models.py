@@ -2,12 +2,23 @@
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.core.signing import Signer
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
 from jobs.models import Job
+
+
+def usual_flags() -> list[str]:
+    return [
+        "It could hurt somebody",
+        "It names a private person",
+        "It is broken or cut off",
+        "It gives away which model wrote it",
+    ]
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -35,6 +46,34 @@ class Project(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(10)],
         help_text="How many people judge each comparison.",
     )
+    overlap_percent = models.PositiveSmallIntegerField(
+        default=100,
+        validators=[MaxValueValidator(100)],
+        help_text="Share of the comparisons that so many people judge; one person judges each of the others.",
+    )
+    asks_strength = models.BooleanField(default=False, help_text="Ask how much better the winner is, in four steps.")
+    asks_quality = models.BooleanField(default=False, help_text="Ask whether the winner is good, usable or bad.")
+    asks_reason = models.BooleanField(default=False, help_text="Offer a field for the reason, in words.")
+    edits = models.BooleanField(default=False, help_text="Let people write or edit a better answer than those shown.")
+    flag_reasons = models.JSONField(default=usual_flags, help_text="What can be wrong with an answer, a sentence each.")
+    content_warning = models.TextField(
+        blank=True, help_text="Shown before the first judgement, to be agreed to. Empty: there is none."
+    )
+    gold_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(20)],
+        help_text="Share of what a person is given that is a gold comparison.",
+    )
+    repeat_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(20)],
+        help_text="Share of what a person is given that they judged before, in another order.",
+    )
+    practice_count = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(20)],
+        help_text="How many practice comparisons a new annotator is given before their first judgement.",
+    )
     held_out_percent = models.PositiveSmallIntegerField(
         default=10,
         validators=[MaxValueValidator(90)],
@@ -53,6 +92,14 @@ class Project(models.Model):
     def guidelines(self) -> "Guidelines | None":
         """Return the newest version of the guidelines. One query."""
         return self.guideline_versions.order_by("-version").first()
+
+    def who_judges(self) -> str:
+        """Return in a sentence how many people judge each comparison."""
+        if self.overlap == 1 or self.overlap_percent == 0:
+            return "One person judges each comparison."
+        if self.overlap_percent == 100:
+            return f"{self.overlap} people judge each comparison."
+        return f"{self.overlap} people judge {self.overlap_percent}% of the comparisons, one person each of the others."
 
 
 class Guidelines(models.Model):
@@ -82,12 +129,54 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.ANNOTATOR)
     joined_at = models.DateTimeField(db_default=Now())
     left_at = models.DateTimeField(null=True, blank=True)
+    removed = models.BooleanField(default=False, help_text="An admin ended it: links from before do not open it again.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "user"], name="one_membership")]
 
     def __str__(self) -> str:
         return f"{self.user}, {self.role} of {self.project}"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def live(self) -> "InvitationQuerySet":
+        """Those that somebody can still join by, by the database's clock."""
+        free = Q(most_uses=None) | Q(uses__lt=F("most_uses"))
+        return self.filter(free, withdrawn_at=None, expires_at__gt=Now())
+
+    def withdraw(self) -> int:
+        """Let nobody join by these any more; return how many were live."""
+        return self.live().update(withdrawn_at=Now())
+
+
+class Invitation(models.Model):
+    """A link by which people join a project. Its address is its id, signed: nothing secret is stored."""
+
+    signer = Signer(salt="projects.invitation", sep=".")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=10, choices=Membership.Role.choices, default=Membership.Role.ANNOTATOR)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="invitations")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    most_uses = models.PositiveIntegerField(null=True, help_text="How many people may join by it. None: any number.")
+    uses = models.PositiveIntegerField(default=0)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(most_uses=None) | Q(uses__lte=F("most_uses")), name="no_more_uses_than_allowed"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk} to {self.project} as {self.role}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("join", args=[self.signer.sign(str(self.pk))])
 
 
 class PromptImport(Job):

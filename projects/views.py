@@ -1,37 +1,24 @@
-"""The pages of a project's prompts, people and settings."""
+"""The pages of a project's prompts and settings, and of a new project."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count
-from django.db.models.functions import Now
+from django.db.models import Count, Q
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
 from jobs.http import HtmxRequest, fragment
 from projects.access import project_for_admin, require_operator
-from projects.forms import (
-    AddPersonForm,
-    ProjectForm,
-    PromptFileForm,
-    PromptFilterForm,
-    RoleForm,
-    SettingsForm,
-    TypedPromptsForm,
-)
-from projects.models import Membership, Project, Prompt
-from projects.people import Refused, change_role, members, remove
+from projects.forms import ProjectForm, PromptFileForm, PromptFilterForm, SettingsForm, TypedPromptsForm
+from projects.models import Project, Prompt
 
 A_PAGE = 25
 LAST_IMPORTS = 5
-LATELY = timedelta(hours=24)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -94,7 +81,9 @@ def with_answers(prompts: Iterable[Prompt]) -> list[tuple[Prompt, int]]:
     """Return each prompt with the number of answers it has. One query, for these prompts alone."""
     prompts = list(prompts)
     # Completions are of an app above this one: they are known here by their name only.
-    counted = Prompt.objects.filter(pk__in=[prompt.pk for prompt in prompts]).annotate(answers=Count("completions"))
+    counted = Prompt.objects.filter(pk__in=[prompt.pk for prompt in prompts]).annotate(
+        answers=Count("completions", filter=Q(completions__damage=None))
+    )
     answers = dict(counted.values_list("pk", "answers"))
     return [(prompt, answers.get(prompt.pk, 0)) for prompt in prompts]
 
@@ -110,71 +99,6 @@ def prompt_imports(request: HtmxRequest, slug: str) -> HttpResponse:
     newest = newest_imports(project)
     response = render(request, "projects/prompts.html#imports", {"project": project, **newest})
     return response if newest["active"] else trigger_client_event(response, "imported")
-
-
-@require_safe
-def people(request: HtmxRequest, slug: str) -> HttpResponse:
-    project = project_for_admin(request.user, slug)
-    return _people_page(request, project, AddPersonForm(project))
-
-
-@never_cache
-@require_POST
-def add_person(request: HtmxRequest, slug: str) -> HttpResponse:
-    """Add a person. A new account's password is on the answer to this request and nowhere else."""
-    project = project_for_admin(request.user, slug)
-    form = AddPersonForm(project, request.POST)
-    if not form.is_valid():
-        return _people_page(request, project, form)
-    try:
-        membership, password = form.add()
-    except Refused as refused:
-        form.add_error("username", str(refused))
-        return _people_page(request, project, form)
-    if password:
-        return _people_page(
-            request, project, AddPersonForm(project), newcomer=membership.user.username, password=password
-        )
-    messages.success(request, f"{membership.user} is in the project now.")
-    return redirect("people", slug)
-
-
-def _people_page(request: HtmxRequest, project: Project, form: AddPersonForm, **context: str) -> HttpResponse:
-    page = Paginator(members(project, Now() - LATELY), A_PAGE).get_page(request.GET.get("page"))
-    return render(
-        request, "projects/people.html", {"project": project, "tab": "people", "form": form, "page": page, **context}
-    )
-
-
-@require_POST
-def change_person(request: HtmxRequest, slug: str, pk: int) -> HttpResponse:
-    project = project_for_admin(request.user, slug)
-    membership = _membership(project, pk)
-    form = RoleForm(request.POST)
-    if not form.is_valid():
-        return HttpResponse("Choose the role annotator or admin.", status=400, content_type="text/plain")
-    try:
-        change_role(membership, form.cleaned_data["role"], request.user)
-    except Refused as refused:
-        messages.error(request, str(refused))
-    return redirect("people", slug)
-
-
-@require_POST
-def remove_person(request: HtmxRequest, slug: str, pk: int) -> HttpResponse:
-    project = project_for_admin(request.user, slug)
-    membership = _membership(project, pk)
-    try:
-        remove(membership, request.user)
-    except Refused as refused:
-        messages.error(request, str(refused))
-    else:
-        messages.success(request, f"{membership.user} has left the project. What they judged stays.")
-    return redirect("people", slug)
-
-
-def _membership(project: Project, pk: int) -> Membership:
-    return get_object_or_404(project.memberships.select_related("user"), pk=pk, left_at=None)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

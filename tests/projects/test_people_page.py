@@ -7,11 +7,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from annotate.judging import Choice, best_of, record
-from annotate.models import Revision
+from annotate.models import Judgement, Revision
 from annotate.queue import next_lease
 from projects.access import add_member
-from projects.forms import AddPersonForm
 from projects.models import Membership, Project
+from projects.people_forms import AddPersonForm
 
 URL = "/p/plain/people/"
 ADD = "/p/plain/people/add/"
@@ -49,6 +49,56 @@ def test_it_works(admin, bob, project, add_prompts, sampled):
     page = admin.get(URL)
     rows = [(row.user.username, row.role, row.judged, row.judged_lately) for row in page.context["page"]]
     assert rows == [("alice", "admin", 0, 0), ("bob", "annotator", 2, 1), ("dora", "annotator", 0, 0)]
+
+
+def test_a_settlement_is_no_vote_of_theirs(admin, alice, add_prompts, sampled):
+    (comparison,) = sampled({add_prompts("One?")[0]: ["yes", "no"]})
+    record(alice, comparison, best_of(0, 2), shown=[0, 1], client_key="key")
+    Judgement.objects.update(settles=True)
+    assert [row.judged for row in admin.get(URL).context["page"]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("name", ["alice", "bob", "dora", "zoe"]),
+        ("role", ["alice", "zoe", "bob", "dora"]),
+        ("judged", ["dora", "alice", "bob", "zoe"]),
+        ("joined", ["bob", "alice", "dora", "zoe"]),
+        ("; drop", ["alice", "zoe", "bob", "dora"]),
+    ],
+)
+def test_it_is_sorted_by_links(admin, alice, bob, dora, project, add_prompts, sampled, sort, names):
+    add_member(project, User.objects.create(username="zoe"), "admin")
+    (comparison,) = sampled({add_prompts("One?")[0]: ["yes", "no"]})
+    record(dora, comparison, best_of(0, 2), shown=[0, 1], client_key="key")
+    Membership.objects.update(joined_at=timezone.now() - timezone.timedelta(days=2))
+    Membership.objects.filter(user=bob).update(joined_at=timezone.now())
+    page = admin.get(URL, {"sort": sort})
+    assert [row.user.username for row in page.context["page"]] == names
+    sorted_by = sort if sort in ("name", "judged", "joined") else "role"
+    assert re.search(rf'aria-sort="\w+"><a href="{URL}\?sort={sorted_by}"', page.text)
+    assert page.text.count("aria-sort") == 1
+
+
+def test_the_deactivated_are_marked(admin, bob):
+    assert "deactivated</span>" not in admin.get(URL).text
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    assert re.search(r'bob\s*<span class="tag warn">deactivated</span>', admin.get(URL).text)
+
+
+def test_an_admin_whose_account_is_deactivated_does_not_count_as_the_last(client, olga, alice, bob, project):
+    Membership.objects.filter(user=bob).update(role="admin")
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    client.force_login(olga)
+    assert "alice is the last admin." in client.post(remove_url(alice), follow=True).text
+    client.post(remove_url(bob))
+    assert member(bob).left_at is not None
+
+
+def test_leaving_is_told_to_the_apps_above(admin, bob, project, left):
+    admin.post(remove_url(bob))
+    assert left == [(project, bob)]
 
 
 def test_what_they_did_elsewhere_does_not_count(admin, bob, project, add_prompts, sampled):
@@ -111,7 +161,7 @@ def test_it_rejects_a_closed_account(admin, charlie):
     User.objects.filter(pk=charlie.pk).update(is_active=False)
     page = admin.post(ADD, typed("charlie"))
     assert page.context["form"].errors == {
-        "username": ["The account charlie is closed. An operator can open it again."]
+        "username": ["The account charlie is deactivated. An operator can reactivate it."]
     }
 
 
@@ -183,8 +233,8 @@ def test_it_is_paged(admin, project):
 
 
 def test_its_queries_do_not_grow(admin, django_assert_num_queries):
-    # Session, person, project, membership; number of members, the members with their judgements.
-    with django_assert_num_queries(6):
+    # Session, person, project, membership; number of members, the members with their judgements, open links.
+    with django_assert_num_queries(7):
         admin.get(URL)
 
 
