@@ -5,6 +5,7 @@ class AnnotateConfig(AppConfig):
     name = "annotate"
 
     def ready(self) -> None:
-        from annotate import comparisons
+        from annotate import comparisons, review
 
         comparisons.listen()
+        review.listen()

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.core import signing
 
-from annotate.models import Comparison, Lease
+from annotate.models import Comparison
 from generation.models import Completion
 from projects.models import Prompt
 
@@ -26,21 +26,22 @@ class Seen:
     """What a page showed: sealed into it, it comes back with the choice, even after the lease has ended."""
 
     shown: list[int]
-    opened_at: datetime
+    opened_at: datetime | None
+    guidelines: int | None  # the version's id
 
 
 class BrokenSeal(ValueError):
     """The seal was not made by us, or for another person or comparison."""
 
 
-def answers(lease: Lease) -> list[Answer]:
+def answers(comparison: Comparison, shown: list[int]) -> list[Answer]:
     """Return the answers in the order shown. Of those that read the same the first stands for all. One query."""
-    rows = lease.comparison.answers.order_by("-pk")
+    rows = comparison.answers.order_by("-pk")
     by_slot = {
         slot: (text, finish == Completion.Finish.LENGTH)
         for slot, text, finish in rows.values_list("number", "completion__text", "completion__finish_reason")
     }
-    return [Answer(number, *by_slot[slot]) for number, slot in enumerate(lease.shown, start=1)]
+    return [Answer(number, *by_slot[slot]) for number, slot in enumerate(shown, start=1)]
 
 
 def earlier(prompt: Prompt) -> list[tuple[str, str]]:
@@ -48,9 +49,9 @@ def earlier(prompt: Prompt) -> list[tuple[str, str]]:
     return [(SPEAKERS[message["role"]], message["content"]) for message in prompt.messages[:-1]]
 
 
-def seal(lease: Lease) -> str:
-    facts = [lease.comparison_id, lease.person_id, lease.shown, lease.opened_at.isoformat()]
-    return signing.dumps(facts, salt=SALT)
+def seal(person: User, comparison: Comparison, seen: Seen) -> str:
+    opened_at = seen.opened_at.isoformat() if seen.opened_at else None
+    return signing.dumps([comparison.pk, person.pk, seen.shown, opened_at, seen.guidelines], salt=SALT)
 
 
 def unseal(text: str, person: User, comparison: Comparison) -> Seen:
@@ -60,9 +61,9 @@ def unseal(text: str, person: User, comparison: Comparison) -> Seen:
         BrokenSeal: this person was not shown this comparison by it.
     """
     try:
-        comparison_id, person_id, shown, opened_at = signing.loads(text, salt=SALT)
-    except signing.BadSignature as error:
+        comparison_id, person_id, shown, opened_at, guidelines = signing.loads(text, salt=SALT)
+    except (signing.BadSignature, ValueError) as error:
         raise BrokenSeal from error
     if (comparison_id, person_id) != (comparison.pk, person.pk):
         raise BrokenSeal
-    return Seen(shown, datetime.fromisoformat(opened_at))
+    return Seen(shown, datetime.fromisoformat(opened_at) if opened_at else None, guidelines)

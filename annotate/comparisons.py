@@ -3,15 +3,21 @@
 import random
 from typing import Any
 
-from annotate.models import Comparison, Slot
+from django.db.models import Case, F, Value, When
+
+from annotate.models import REAL, SHUFFLED, Comparison, Slot
+from annotate.queue import call_back
 from generation.models import Completion, SamplingItem, SamplingJob
 from generation.signals import item_sampled
+from projects.models import Project
+from projects.signals import project_saved
 
-LARGEST_SHUFFLE = 2**62
+BATCH = 2_000  # comparisons: some 20 ms of the write lock
 
 
 def listen() -> None:
     item_sampled.connect(on_item_sampled, dispatch_uid="annotate.comparisons")
+    project_saved.connect(on_project_saved, dispatch_uid="annotate.comparisons")
 
 
 def on_item_sampled(item: SamplingItem, **_kwargs: Any) -> None:
@@ -19,35 +25,61 @@ def on_item_sampled(item: SamplingItem, **_kwargs: Any) -> None:
         make_comparisons(item)
 
 
+def on_project_saved(project: Project, **_kwargs: Any) -> None:
+    apply_overlap(project)
+
+
 def distinct_answers(completions: list[Completion]) -> list[list[Completion]]:
     """Group completions that read the same; a slot shows one of each group. Empty answers are left out."""
     by_text: dict[str, list[Completion]] = {}
     for completion in completions:
-        # Blanks at the ends of lines do not show; indentation does, and makes another program.
-        if folded := "\n".join(line.rstrip() for line in completion.text.strip().splitlines()):
-            by_text.setdefault(folded, []).append(completion)
+        if text := folded(completion.text):
+            by_text.setdefault(text, []).append(completion)
     return list(by_text.values())
+
+
+def folded(text: str) -> str:
+    """Return what is seen of a text: blanks at the ends of lines do not show; indentation does, in a program."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
 def make_comparisons(item: SamplingItem) -> list[Comparison]:
     """Deal an item's distinct answers into comparisons; one that is left alone is not shown."""
-    size = item.job.project.answers_per_comparison
+    # Locked: who changes the overlap meanwhile waits, and then finds these comparisons too.
+    project = Project.objects.select_for_update(no_key=True).get(pk=item.job.project_id)
+    size = project.answers_per_comparison
     answers = distinct_answers(list(item.completions.order_by("index")))
     # Nothing on the page may follow the order of sampling; the job's seed makes the draw repeatable.
     draw = random.Random(f"{item.seed}:{item.prompt.digest}")  # noqa: S311  (no secret)
     draw.shuffle(answers)
     hands = [answers[start : start + size] for start in range(0, len(answers), size)]
-    return [_make(item, hand, draw.randrange(LARGEST_SHUFFLE)) for hand in hands if len(hand) > 1]
+    return [_make(project, item, hand, draw.randrange(SHUFFLED)) for hand in hands if len(hand) > 1]
 
 
-def _make(item: SamplingItem, answers: list[list[Completion]], shuffle: int) -> Comparison:
+def wanted(project: Project, shuffle: int) -> int:
+    """Return how many people are to judge a comparison: its shuffle, drawn at random, decides where only a share is."""
+    return project.overlap if shuffle % 100 < project.overlap_percent else 1
+
+
+def apply_overlap(project: Project) -> None:
+    """Let the project's overlap hold for the comparisons it has, in short transactions. Repeating it is harmless."""
+    share = When(draw__lt=project.overlap_percent, then=project.overlap)
+    drawn = project.comparisons.filter(purpose__in=REAL).annotate(draw=F("shuffle") % 100)
+    last = 0
+    while pks := list(project.comparisons.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        last = pks[-1]
+        drawn.filter(pk__in=pks).update(wanted=Case(share, default=Value(1)))
+
+
+def _make(project: Project, item: SamplingItem, answers: list[list[Completion]], shuffle: int) -> Comparison:
     comparison = Comparison.objects.create(
-        project=item.job.project,
+        project=project,
         prompt=item.prompt,
         context=answers[0][0].context,
         item=item,
         slots=len(answers),
         shuffle=shuffle,
+        wanted=wanted(project, shuffle),
     )
     Slot.objects.bulk_create(
         [
@@ -56,4 +88,5 @@ def _make(item: SamplingItem, answers: list[list[Completion]], shuffle: int) -> 
             for completion in same
         ]
     )
+    call_back(comparison)
     return comparison

@@ -3,18 +3,25 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
-from annotate.queue import lease_to, one_at_a_time
+from annotate.edits import Edit, store_edit
+from annotate.models import Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat
+from annotate.queue import lease_in_front, one_at_a_time
 from projects.models import Project
 
 Kind = Revision.Kind
 COUNTED = (Kind.RANKED, Kind.BOTH_BAD)  # these fill a place of the overlap; a skip leaves it to somebody else
+
+
+FEW = 10  # revisions
+# By time, which has an index with the person. By id alone PostgreSQL would walk back through what everybody said.
+NEWEST_FIRST = ("-submitted_at", "-pk")
 
 
 class ChoiceError(ValueError):
@@ -28,19 +35,24 @@ class Choice:
     kind: Revision.Kind
     tiers: tuple[tuple[int, ...], ...] = ()
     unordered: tuple[int, ...] = ()  # indexes of tiers whose members were not compared with each other
+    strength: int | None = None  # a Revision.Strength, of a winner among two
+    quality: str = ""  # a Revision.Quality, of a winner
+    reason: str = ""
+    flags: tuple[str, ...] = ()  # what is wrong, in the project's sentences
+    edit: Edit | None = None  # the person's own answer, which is better than all of the comparison's
 
 
-def best_of(winner: int, slots: int) -> Choice:
-    """The winner over each of the others, and nothing among the others."""
+def best_of(winner: int, slots: int, **about: Any) -> Choice:
+    """The winner over each of the others, and nothing among the others. `about` is the rest of a Choice."""
     losers = tuple(slot for slot in range(slots) if slot != winner)
-    return Choice(Kind.RANKED, ((winner,), losers), (1,) if len(losers) > 1 else ())
+    return Choice(Kind.RANKED, ((winner,), losers), (1,) if len(losers) > 1 else (), **about)
 
 
-def tie(slots: int) -> Choice:
-    return Choice(Kind.RANKED, (tuple(range(slots)),))
+def tie(slots: int, **about: Any) -> Choice:
+    return Choice(Kind.RANKED, (tuple(range(slots)),), **about)
 
 
-def read_ranking(line: str, shown: list[int]) -> Choice:
+def read_ranking(line: str, shown: list[int], **about: Any) -> Choice:
     """Read a ranking such as `3>1=4>2` or `3 1=4 2`, the answers numbered from 1 in the order shown.
 
     Raises:
@@ -53,7 +65,8 @@ def read_ranking(line: str, shown: list[int]) -> Choice:
         raise ChoiceError(f"“{line}” is not a ranking. Write it like 3 > 1 = 2, best first.") from error
     if sorted(number for tier in places for number in tier) != list(range(1, len(shown) + 1)):
         raise ChoiceError(f"“{line}” must place each of the answers 1 to {len(shown)} once.")
-    return Choice(Kind.RANKED, tuple(tuple(sorted(shown[number - 1] for number in tier)) for tier in places))
+    tiers = tuple(tuple(sorted(shown[number - 1] for number in tier)) for tier in places)
+    return Choice(Kind.RANKED, tiers, **about)
 
 
 def pairs_of(choice: Choice) -> list[tuple[int, int]]:
@@ -67,7 +80,7 @@ def pairs_of(choice: Choice) -> list[tuple[int, int]]:
     ]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record(
     person: User,
     comparison: Comparison,
@@ -76,54 +89,97 @@ def record(
     shown: list[int],
     client_key: str,
     opened_at: datetime | None = None,
+    guidelines: int | None = None,
+    seconds: float | None = None,
+    settles: bool = False,
 ) -> Revision:
     """Store what a person says of a comparison, with the pairs it implies. The same submit twice counts once.
 
     A submit whose lease has ended is kept all the same and marked late, unless it replaces one that counted.
+    The page says when it was opened, the id of the guidelines it showed, and for how many seconds it was in sight. What
+    `settles` is the admins' settlement of the comparison: it fills no place of the overlap.
     """
+    if not settles:
+        one_at_a_time(person)  # first the person, then the comparison: always in this order
     # The row's lock: two submits for one comparison take turns.
-    locked = Comparison.objects.select_for_update(of=("self",)).select_related("project")
-    comparison = locked.get(pk=comparison.pk)
-    if known := Revision.objects.filter(person=person, client_key=client_key).first():
-        return known
-    lease = Lease.objects.filter(comparison=comparison, person=person, expires_at__gt=Now()).first()
-    judgement, _ = Judgement.objects.get_or_create(comparison=comparison, person=person)
+    comparison = Comparison.objects.select_for_update(of=("self",)).get(pk=comparison.pk)
+    if known := Revision.objects.filter(person=person, client_key=client_key).values_list("pk", flat=True).first():
+        return Revision.objects.get(pk=known)
+    in_time = not settles and _end_lease(person, comparison)
+    judgement = _judgement(person, comparison, settles)
     before = judgement.current
+    counted_before = before is not None and before.kind in COUNTED
     revision = Revision.objects.create(
+        project_id=comparison.project_id,
         judgement=judgement,
         person=person,
         number=before.number + 1 if before else 1,
         kind=choice.kind,
         tiers=[list(tier) for tier in choice.tiers],
         unordered=list(choice.unordered),
+        strength=choice.strength,
+        quality=choice.quality,
+        reason=choice.reason,
+        flags=list(choice.flags),
+        edit=store_edit(person, comparison, choice.edit) if choice.edit else None,
         shown=shown,
-        guidelines=comparison.project.guidelines(),
-        opened_at=opened_at or (lease.opened_at if lease else None),
-        late=lease is None and choice.kind != Kind.WITHDRAWN and not (before and before.kind in COUNTED),
+        guidelines_id=guidelines,
+        opened_at=opened_at,
+        seconds=seconds,
+        late=not in_time and not settles and choice.kind != Kind.WITHDRAWN and not counted_before,
         client_key=client_key,
     )
     _write_pairs(revision, comparison, choice)
     judgement.current = revision
     judgement.save(update_fields=["current"])
-    change = (revision.kind in COUNTED) - bool(before and before.kind in COUNTED)
-    Comparison.objects.filter(pk=comparison.pk).update(judged=F("judged") + change)
-    Lease.objects.filter(comparison=comparison, person=person).delete()
+    if not settles:
+        _fill_a_place(person, comparison, before, revision)
     return revision
 
 
+def _judgement(person: User, comparison: Comparison, settles: bool) -> Judgement:
+    """Return the judgement that a revision goes to, made if it is the first. The comparison's row is locked."""
+    known = Judgement.objects.filter(comparison=comparison, settles=settles)
+    found = (known if settles else known.filter(person=person)).first()
+    return found or Judgement.objects.create(comparison=comparison, person=person, settles=settles)
+
+
+def _end_lease(person: User, comparison: Comparison) -> bool:
+    """Take the comparison from before the person; say whether it lay there by right. What has run out goes later."""
+    ended, _ = Lease.objects.filter(comparison=comparison, person=person, expires_at__gt=Now()).delete()
+    return bool(ended)
+
+
+def _fill_a_place(person: User, comparison: Comparison, before: Revision | None, now: Revision) -> None:
+    """Count a vote towards the overlap, and what is left for the person."""
+    exclusions = Exclusion.objects.filter(project=comparison.project_id, person=person, lifted_at=None)
+    left_out = exclusions.values_list("since", flat=True).first()
+
+    def fills(revision: Revision | None) -> bool:
+        if revision is None or revision.kind not in COUNTED:
+            return False
+        return left_out is None or revision.submitted_at < left_out
+
+    if change := fills(now) - fills(before):
+        Comparison.objects.filter(pk=comparison.pk).update(judged=F("judged") + change)
+    stood, stands = (revision is not None and revision.kind != Kind.WITHDRAWN for revision in (before, now))
+    if change := stood - stands:
+        seats = Seat.objects.filter(person=person, project=comparison.project_id)
+        (seats if change > 0 else seats.filter(left__gt=0)).update(left=F("left") + change)
+
+
 def _write_pairs(revision: Revision, comparison: Comparison, choice: Choice) -> None:
-    if not (decided := pairs_of(choice)):
+    decided = pairs_of(choice)
+    if not decided and revision.edit is None:
         return
     # Completions that read the same share a slot: the first of them stands for all.
     completions = dict(comparison.answers.order_by("-pk").values_list("number", "completion"))
+    pairs = [(completions[better], completions[worse]) for better, worse in decided]
+    if revision.edit_id:
+        pairs = [(revision.edit_id, completions[slot]) for slot in sorted(completions)] + pairs
     PreferencePair.objects.bulk_create(
-        PreferencePair(
-            revision=revision,
-            prompt_id=comparison.prompt_id,
-            chosen_id=completions[better],
-            rejected_id=completions[worse],
-        )
-        for better, worse in decided
+        PreferencePair(revision=revision, prompt_id=comparison.prompt_id, chosen_id=chosen, rejected_id=rejected)
+        for chosen, rejected in pairs
     )
 
 
@@ -135,8 +191,18 @@ def replaces_a_judgement(revision: Revision) -> bool:
     return before is not None and before.kind in COUNTED
 
 
-def in_words(revision: Revision) -> str:
-    """Return what was said, the answers numbered as they were shown: “answer 2”, “3 > 1 = 2”, “tie”."""
+def in_words(revision: Revision, own: str = "your text") -> str:
+    """Return what was said, the answers numbered as they were shown: “answer 2”, “3 > 1 = 2”, “tie”.
+
+    An answer of the person's own stands in front, as what `own` calls it: “your text > answer 2”.
+    """
+    said = _in_words(revision)
+    if revision.edit_id is None:
+        return said
+    return f"{own}; {said}" if revision.kind != Kind.RANKED or said == "tie" else f"{own} > {said}"
+
+
+def _in_words(revision: Revision) -> str:
     if revision.kind == Kind.BOTH_BAD:
         return "both bad" if len(revision.shown) == 2 else "all bad"
     if revision.kind != Kind.RANKED:
@@ -151,18 +217,28 @@ def in_words(revision: Revision) -> str:
 
 def judged_since(person: User, project: Project, moment: datetime) -> int:
     """Return how many comparisons this person has judged since then; what they skipped or took back is none."""
-    mine = Judgement.objects.filter(person=person, comparison__project=project)
-    return mine.filter(current__submitted_at__gte=moment, current__kind__in=COUNTED).count()
+    return standing(person, project).filter(submitted_at__gte=moment, kind__in=COUNTED).count()
 
 
-def last_judgement(person: User, project: Project) -> Judgement | None:
-    """Return what this person judged last and has not taken back."""
-    mine = Judgement.objects.filter(person=person, comparison__project=project, current__isnull=False)
-    standing = mine.exclude(current__kind=Kind.WITHDRAWN).select_related("comparison__prompt", "current")
-    return standing.order_by("-current").first()
+def standing(person: User, project: Project) -> "QuerySet[Revision]":
+    """Return what this person last said of each comparison and has not taken back, the newest first."""
+    votes = Revision.objects.filter(person=person, project=project, judgement__settles=False)
+    current = votes.filter(judgement__current=F("pk")).exclude(kind=Kind.WITHDRAWN)
+    return current.order_by(*NEWEST_FIRST)
 
 
-@transaction.atomic
+def last_said(person: User, project: Project) -> Revision | None:
+    """Return what this person said last and has not taken back."""
+    # The last few by their index: with a join PostgreSQL would read all that the person ever said.
+    last = Revision.objects.filter(project=project, person=person).select_related("judgement").order_by(*NEWEST_FIRST)
+    for revision in last[:FEW]:
+        stands = revision.judgement.current_id == revision.pk and revision.kind != Kind.WITHDRAWN
+        if stands and not revision.judgement.settles:
+            return revision
+    return standing(person, project).first()
+
+
+@transaction.atomic(savepoint=False)
 def take_back(person: User, project: Project, client_key: str) -> Lease | None:
     """Withdraw the person's last judgement and put that comparison before them again, as it was shown.
 
@@ -170,14 +246,13 @@ def take_back(person: User, project: Project, client_key: str) -> Lease | None:
     """
     one_at_a_time(person)
     if Revision.objects.filter(person=person, client_key=client_key).exists():
-        return Lease.objects.filter(person=person, comparison__project=project).order_by("-opened_at").first()
-    judgement = last_judgement(person, project)
-    if judgement is None or judgement.current is None:
+        return Lease.objects.filter(person=person, project=project).order_by("turn").first()
+    last = last_said(person, project)
+    if last is None:
         return None
-    shown = judgement.current.shown
-    record(person, judgement.comparison, Choice(Kind.WITHDRAWN), shown=shown, client_key=client_key)
-    lease = lease_to(person, judgement.comparison)
-    # In front of what else lies before this person.
-    Lease.objects.filter(pk=lease.pk).update(shown=shown, opened_at=Now())
-    lease.refresh_from_db()
+    comparison = last.judgement.comparison
+    record(person, comparison, Choice(Kind.WITHDRAWN), shown=last.shown, client_key=client_key)
+    lease = lease_in_front(person, comparison)
+    lease.shown = last.shown
+    lease.save(update_fields=["shown"])
     return lease

@@ -1,20 +1,27 @@
 """Who judges what next."""
 
 import random
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db import connection, transaction
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from annotate.models import Comparison, Judgement, Lease, Revision
+from annotate import checks
+from annotate.models import REAL, SHUFFLED, Comparison, Judgement, Lease, Revision, Seat
 from generation.models import SamplingItem, SamplingJob
 from jobs.models import Job
 from projects.models import Project
 
 LEASE = timedelta(minutes=30)
-MOST_LEASES = 2  # a person: what they took back, and what lay before them then
+RENEWED_BELOW = timedelta(minutes=25)  # not at each look: it would be a write to the disk each time
+MOST_LEASES = 2  # a person: what lies before them, and what comes after it or lay there before they took one back
+MOST_COUNTED = 10_000  # what is left is counted up to here
+COUNT_KEEPS = timedelta(minutes=3)
 
 
 def live() -> Q:
@@ -23,65 +30,193 @@ def live() -> Q:
 
 def open_to(person: User, project: Project) -> "QuerySet[Comparison]":
     """Return the comparisons with a free place that this person has not judged, in the order of the queue."""
-    mine = Judgement.objects.filter(person=person, comparison=OuterRef("pk"))
+    mine = Judgement.objects.votes().filter(person=person, comparison=OuterRef("pk"))
     others = Lease.objects.filter(live(), comparison=OuterRef("pk")).exclude(person=person)
     # Subqueries, not a join and groups: PostgreSQL does not lock grouped rows.
     taken = Subquery(others.order_by().values("comparison").annotate(count=Count("pk")).values("count"))
-    unfinished = Comparison.objects.filter(project=project, judged__lt=project.overlap)
+    unfinished = Comparison.objects.filter(project=project, judged__lt=F("wanted"))
     unfinished = unfinished.exclude(Exists(mine.exclude(current__kind=Revision.Kind.WITHDRAWN)))
-    free = unfinished.filter(judged__lt=project.overlap - Coalesce(taken, 0))
-    return free.order_by("-priority", "shuffle", "pk")
+    free = unfinished.filter(judged__lt=F("wanted") - Coalesce(taken, 0))
+    return free.order_by("place", "pk")
 
 
-@transaction.atomic
-def next_lease(person: User, project: Project) -> Lease | None:
-    """Return the comparison that lies before this person, or lease the next one; None when nothing is left."""
+def held(person: User, project: Project) -> "QuerySet[Lease]":
+    """Return what lies before this person, the first first."""
+    mine = Lease.objects.filter(live(), person=person, project=project)
+    return mine.select_related("comparison__prompt").order_by("turn", "opened_at", "pk")
+
+
+@transaction.atomic(savepoint=False)
+def next_lease(
+    person: User, project: Project, have: Collection[int] = (), visit: str = "", *, wait: bool = True
+) -> Lease | None:
+    """Return what lies before this person and is not among the comparisons they `have`, or lease the next one.
+
+    None when nothing is left, or as much as may be lies before them. What does is theirs for another half hour. Who
+    has locked a comparison already must not `wait` for another one: what others have locked is passed over then.
+    """
     one_at_a_time(person)
-    Lease.objects.filter(person=person).exclude(live()).delete()
-    held = Lease.objects.filter(person=person, comparison__project=project).select_related("comparison__prompt")
-    if lease := held.order_by("-opened_at", "-pk").first():
-        Lease.objects.filter(pk=lease.pk).update(expires_at=Now() + LEASE)
-        return lease
-    comparison = _lock_next(person, project)
-    return lease_to(person, comparison) if comparison else None
+    mine = _renewed(person, project, visit)
+    here = [lease for lease in mine if lease.project_id == project.pk]
+    if waiting := next((lease for lease in here if lease.comparison_id not in have), None):
+        return waiting
+    if len(here) == MOST_LEASES:
+        return None
+    seat, _ = Seat.objects.get_or_create(person=person, project=project)
+    check = checks.due(person, project, seat)
+    if check is None:
+        free = open_to(person, project).exclude(pk__in=[lease.comparison_id for lease in here])
+        comparison = _lock_first(free, seat.place, wait)
+        if comparison is None:
+            return None
+        checks.count_given(seat, place=comparison.place)
+    else:
+        comparison = check
+        checks.count_given(seat)
+    _delete(mine[MOST_LEASES - 1 :])
+    return _lease(person, comparison, visit)
+
+
+def _renewed(person: User, project: Project, visit: str) -> Sequence[Lease]:
+    """Return all that lies before this person, the first first, without what has run out.
+
+    What lies there in this project is theirs for another half hour, and belongs to the page that asks.
+    """
+    now: Any = Now()  # of the database, as all times of leases
+    every = list(Lease.objects.filter(person=person).annotate(now=now).order_by("turn", "opened_at", "pk"))
+    _delete([lease for lease in every if lease.expires_at <= lease.now])
+    mine = [lease for lease in every if lease.expires_at > lease.now]
+    here = [lease for lease in mine if lease.project_id == project.pk]
+    if any(lease.visit != visit or lease.expires_at - lease.now < RENEWED_BELOW for lease in here):
+        Lease.objects.filter(pk__in=[lease.pk for lease in here]).update(expires_at=Now() + LEASE, visit=visit)
+    return mine
+
+
+def _delete(leases: Sequence[Lease]) -> None:
+    if leases:
+        Lease.objects.filter(pk__in=[lease.pk for lease in leases]).delete()
+
+
+@transaction.atomic(savepoint=False)
+def stay(person: User, project: Project, have: Collection[int], visit: str = "") -> None:
+    """Keep what lies before this person theirs; what was freed becomes theirs again if it has a free place."""
+    one_at_a_time(person)
+    gone = set(have) - {lease.comparison_id for lease in _renewed(person, project, visit)}
+    for comparison in project.comparisons.filter(pk__in=gone).select_for_update(of=("self",)):
+        if _is_open(person, comparison):
+            lease_to(person, comparison, visit=visit)
+
+
+def _is_open(person: User, comparison: Comparison) -> bool:
+    if comparison.purpose in REAL:
+        return open_to(person, comparison.project).filter(pk=comparison.pk).exists()
+    return checks.is_theirs(person, comparison)
+
+
+def leave(person: User, project: Project, visit: str) -> None:
+    """Free what lies on a page that this person has left: somebody else can have it.
+
+    A page that is opened anew takes over before the old one says that it was left: nothing is freed then.
+    """
+    Lease.objects.filter(person=person, project=project, visit=visit).delete()
+
+
+def leave_all(person: User, project: Project | None) -> None:
+    """Free all that lies before a person, in one project or, without it, in every one."""
+    leases = Lease.objects.filter(person=person)
+    (leases.filter(project=project) if project else leases).delete()
 
 
 def one_at_a_time(person: User) -> None:
-    """Let this person's tabs take turns until the transaction ends. On SQLite it holds the only write lock anyway."""
-    User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    """Let this person's tabs take turns until the transaction ends. SQLite's only write lock does so by itself."""
+    if connection.features.has_select_for_update:
+        User.objects.select_for_update(no_key=True).only("pk").get(pk=person.pk)
 
 
-def _lock_next(person: User, project: Project) -> Comparison | None:
+def _lock_first(free: "QuerySet[Comparison]", passed: int | None, wait: bool) -> Comparison | None:
     """Lock the first comparison with a free place, so that its last place is given away once.
 
-    Those that others have locked come last: most often they are about to lose their place.
+    The search goes on where the last one ended: whoever has judged thousands that others have still to judge does
+    not walk past them each time. At the end it starts over, for what has become free behind. Those that others have
+    locked come last: most often they are about to lose their place.
     """
-    candidates = open_to(person, project).select_related("prompt")
-    at_once, in_turn = (candidates.select_for_update(of=("self",), skip_locked=skip) for skip in (True, False))
-    while comparison := at_once.first() or in_turn.first():
-        # Asked again under the lock: the place may have been given away in between.
-        if candidates.filter(pk=comparison.pk).exists():
-            return comparison
+    free = free.select_related("prompt")
+    ahead = free if passed is None else free.filter(place__gte=passed)
+    rounds = [(ahead, True), (free, True), (free, False)]
+    for candidates, skip_locked in rounds if wait else rounds[:2]:
+        locking = candidates.select_for_update(of=("self",), skip_locked=skip_locked)
+        while comparison := locking.first():
+            # Asked again under the lock: the place may have been given away in between.
+            if not connection.features.has_select_for_update or candidates.filter(pk=comparison.pk).exists():
+                return comparison
     return None
 
 
-def lease_to(person: User, comparison: Comparison) -> Lease:
+def lease_to(person: User, comparison: Comparison, *, visit: str = "") -> Lease:
     """Put a comparison before a person, its answers in an order of their own."""
-    others = Lease.objects.filter(person=person).exclude(comparison=comparison).order_by("-opened_at", "-pk")
-    Lease.objects.filter(pk__in=[lease.pk for lease in others[MOST_LEASES - 1 :]]).delete()
-    shown = list(range(comparison.slots))
-    random.SystemRandom().shuffle(shown)
-    lease, created = Lease.objects.get_or_create(
-        comparison=comparison, person=person, defaults={"shown": shown, "expires_at": Now() + LEASE}
+    _make_room(person, comparison)
+    known = Lease.objects.filter(comparison=comparison, person=person).first()
+    return known or _lease(person, comparison, visit)
+
+
+def _lease(person: User, comparison: Comparison, visit: str) -> Lease:
+    return Lease.objects.create(
+        project_id=comparison.project_id,
+        comparison=comparison,
+        person=person,
+        shown=order_for(person, comparison),
+        visit=visit,
+        expires_at=Now() + LEASE,
     )
-    if created:
-        lease.refresh_from_db(fields=["opened_at", "expires_at"])
+
+
+def lease_in_front(person: User, comparison: Comparison) -> Lease:
+    """Put a comparison before a person, in front of what lies there."""
+    _make_room(person, comparison)
+    first = Lease.objects.filter(person=person).aggregate(turn=Min("turn"))["turn"] or 0
+    facts = {"turn": first - 1, "expires_at": Now() + LEASE}
+    new = {"project_id": comparison.project_id, "shown": order_for(person, comparison)}
+    lease, _ = Lease.objects.update_or_create(
+        comparison=comparison, person=person, defaults=facts, create_defaults=facts | new
+    )
     return lease
 
 
+def _make_room(person: User, comparison: Comparison) -> None:
+    others = Lease.objects.filter(person=person).exclude(comparison=comparison).order_by("turn", "opened_at", "pk")
+    if surplus := [lease.pk for lease in others[MOST_LEASES - 1 :]]:
+        Lease.objects.filter(pk__in=surplus).delete()
+
+
+def order_for(person: User, comparison: Comparison) -> list[int]:
+    """Return the slots in the order that this person always sees: nobody can foretell it, a reload keeps it."""
+    if comparison.purpose == Comparison.Purpose.REPEAT:
+        return checks.other_order(comparison)
+    shown = list(range(comparison.slots))
+    random.Random(f"{settings.SECRET_KEY}:{comparison.shuffle}:{comparison.pk}:{person.pk}").shuffle(shown)  # noqa: S311
+    return shown
+
+
+def call_back(comparison: Comparison) -> None:
+    """Let those who are past a new comparison's priority come back to it."""
+    level_ends = (1 - comparison.priority) * SHUFFLED
+    Seat.objects.filter(project=comparison.project_id, place__gte=level_ends).update(place=comparison.place)
+
+
 def left_for(person: User, project: Project) -> int:
-    """Return how many comparisons are open to this person."""
-    return open_to(person, project).count()
+    """Return how many comparisons are open to this person, at most MOST_COUNTED."""
+    return open_to(person, project)[:MOST_COUNTED].count()
+
+
+def left_about(person: User, project: Project) -> int:
+    """Return `left_for` as it was counted some minutes ago, less what this person has judged since."""
+    old = Now() - COUNT_KEEPS
+    seats = Seat.objects.filter(person=person, project=project)
+    if (seat := seats.filter(counted_at__gt=old).first()) and seat.left:
+        return seat.left
+    left = left_for(person, project)
+    seats.update(left=left, counted_at=Now())
+    return left
 
 
 def prompts_coming(project: Project) -> int:
@@ -93,4 +228,4 @@ def prompts_coming(project: Project) -> int:
 
 def held_by_others(person: User, project: Project) -> int:
     """Return how many comparisons lie before other people: one that they leave comes back to the queue."""
-    return Lease.objects.filter(live(), comparison__project=project).exclude(person=person).count()
+    return Lease.objects.filter(live(), project=project).exclude(person=person).count()

@@ -1,17 +1,70 @@
-// The judge page: the ranking line, tabs that follow the swipe, and choices that outlast a lost connection.
+// The judge page: the next comparison is on hand before it is needed, and what was chosen is kept until it is saved.
 const find = (selector, scope = document) => scope.querySelector(selector)
 const findAll = (selector, scope = document) => [...scope.querySelectorAll(selector)]
 const hear = text => { find("#heard").textContent = text }
 
-// The server counts "today" by the reader's own midnight.
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
-if (zone) document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`
+const { judge: address, person, visit, differences, again } = document.body.dataset
+const editing = again !== undefined // an earlier judgement is open: its form is sent as a plain form
+const work = find("#work")
 
-/* ---------- what is on the page now: at load, and after each swap ---------- */
+/* ---------- sheets: the one that is read, and the one that comes next ---------- */
 
-let shown = null // the prompt on the page: a swap that brings no other one moves nothing
+let ahead = null // the sheet that comes next, if it is here
+function setAhead(sheet) {
+  ahead = sheet
+  document.body.toggleAttribute("data-ahead", Boolean(sheet))
+}
+const current = () => find(".sheet", work)
+const comparisonOf = sheet => sheet?.dataset.comparison
+const isWaiting = () => unsent.some(entry => entry.comparison && entry.comparison === comparisonOf(current()))
 
-const promptWatch = new IntersectionObserver(
+function have() {
+  const onHand = isWaiting() ? [ahead] : [current(), ahead]
+  return onHand.map(comparisonOf).filter(Boolean).join()
+}
+
+function show(sheet) {
+  if (sheet !== current()) {
+    const told = find(".told", current())
+    find(".told", sheet)?.remove()
+    find(".bar", sheet).prepend(told)
+    current().replaceWith(sheet)
+  }
+  setUp()
+  scrollTo(0, 0)
+  find("#prompt-h, #done-h").focus({ preventScroll: true })
+  hear(find("h1", sheet).textContent)
+}
+
+const parse = html => new DOMParser().parseFromString(html, "text/html")
+
+let asking = false
+async function lookAhead() {
+  if (ahead || asking || editing || !comparisonOf(current()) || isWaiting()) return
+  asking = true
+  try {
+    const response = await ask(`next/?have=${have()}&visit=${visit}`)
+    if (response.status !== 200) return
+    const sheet = document.importNode(find(".sheet", parse(await response.text())), true)
+    if (comparisonOf(sheet) !== comparisonOf(current())) setAhead(sheet)
+  } catch { // it is asked for again with the next choice
+  } finally {
+    asking = false
+  }
+}
+
+// There is nothing to judge: look again from time to time.
+setInterval(async () => {
+  if (!current().matches("[data-look-again]") || document.hidden) return
+  try {
+    const response = await ask(`next/?visit=${visit}`)
+    if (response.status !== 200) return
+    const sheet = document.importNode(find(".sheet", parse(await response.text())), true)
+    if (comparisonOf(sheet)) show(sheet)
+  } catch { /* next time, then */ }
+}, 10_000)
+
+const recallWatch = new IntersectionObserver(
   ([entry]) => document.body.classList.toggle("scrolled", !entry.isIntersecting), { rootMargin: "-44px" })
 
 let swipeWatch = null
@@ -33,135 +86,402 @@ const barWatch = new ResizeObserver(([entry]) =>
 
 function setUp() {
   barWatch.disconnect()
-  if (find(".bar")) barWatch.observe(find(".bar"))
-  promptWatch.disconnect()
+  barWatch.observe(find(".bar"))
+  recallWatch.disconnect()
   document.body.classList.remove("scrolled")
+  startClock()
   const prompt = find(".prompt")
-  if (prompt) {
-    promptWatch.observe(prompt)
-    find(".recall").textContent = find(":scope > .source", prompt).textContent.trim().slice(0, 300)
-    watchSwipe()
-  }
-  for (const button of findAll("[data-plain]")) button.hidden = false
+  if (!prompt) return
+  recallWatch.observe(prompt)
+  find(".recall").textContent = find(":scope > .source", prompt).textContent.trim().slice(0, 300)
+  watchSwipe()
+  for (const control of findAll("[data-plain], [data-differ], [data-apart], [data-pause]")) control.hidden = false
+  for (const typed of findAll(".choose .typed")) typed.hidden = Boolean(find("select", typed))
   showPlain(document.body.classList.contains("plain"))
+  showApart(document.body.classList.contains("apart"))
+  restoreDraft()
+  showEditDraft()
   setUpRanking()
+  if (differing && findAll(".answer").length === 2) mark(...findAll(".answer > .md"))
+  else showDiffering(false)
 }
 
-function arrive() {
-  setUp()
-  const heading = find("#prompt-h, #done-h")
-  const now = find("#work [name=seen]")?.value ?? "nothing"
-  if (now === shown) return
-  shown = now
-  scrollTo(0, 0)
-  heading.focus({ preventScroll: true })
-  const receipt = find(".receipt:not([hidden]) > p")?.textContent ?? ""
-  hear(`${receipt} ${find("h1").textContent}`.trim())
-}
+/* ---------- time in sight ---------- */
 
-document.addEventListener("DOMContentLoaded", () => {
-  shown = find("#work [name=seen]")?.value ?? "nothing"
-  setUp()
+let inSight = 0 // milliseconds, up to `since`
+let since = null
+const paused = () => find("#pause").matches(":popover-open")
+function startClock() {
+  inSight = 0
+  since = document.hidden || paused() ? null : performance.now()
+}
+function turnClock() {
+  if (since !== null) inSight += performance.now() - since
+  since = document.hidden || paused() ? null : performance.now()
+}
+document.addEventListener("visibilitychange", turnClock)
+find("#pause").addEventListener("toggle", event => {
+  turnClock()
+  if (event.newState === "open") find("#pause-h").focus()
+  else stay()
 })
-document.addEventListener("htmx:afterSettle", event => { if (event.target.id === "work") arrive() })
+
+/* ---------- how it is read ---------- */
 
 function showPlain(plain) {
   document.body.classList.toggle("plain", plain)
   for (const button of findAll("[data-plain]")) button.ariaPressed = plain
 }
+function showApart(apart) {
+  document.body.classList.toggle("apart", apart)
+  for (const button of findAll("[data-apart]")) button.ariaPressed = apart
+}
+
+let differing = false // the mode, for comparisons of two
+let marked = null
+function showDiffering(on) {
+  document.body.classList.toggle("differ", on)
+  for (const button of findAll("[data-differ]")) button.ariaPressed = on
+}
+async function mark(first, second) {
+  const { mark, unmark } = await import(differences)
+  if (marked) unmark(...marked)
+  const compared = mark(first, second)
+  marked = compared ? [first, second] : null
+  showDiffering(Boolean(marked))
+  tellDiffering({ words: "", sentences: "Marked by the sentence: there is too much that differs to mark single words." }[compared]
+    ?? "These answers are too long to mark their differences.")
+}
+function tellDiffering(text) {
+  find("#differing").textContent = text
+  find("#differing").hidden = !text
+}
+async function unmarkAll() {
+  if (marked) (await import(differences)).unmark(...marked)
+  marked = null
+  showDiffering(false)
+  tellDiffering("")
+}
+function toggleDifferences() {
+  const texts = findAll(".answer > .md")
+  if (texts.length === 2) differing = !differing
+  if (marked) unmarkAll()
+  else if (texts.length === 2) mark(...texts)
+  else askWhich(texts)
+}
+function askWhich(texts) {
+  const picked = []
+  find(".which").replaceChildren(...texts.map((text, i) => {
+    const button = chip("n todo", `Answer ${i + 1}`, `${i + 1}`, {})
+    button.setAttribute("aria-keyshortcuts", `${i + 1}`)
+    button.ariaPressed = false
+    button.addEventListener("click", () => {
+      button.ariaPressed = true
+      if (!picked.includes(text)) picked.push(text)
+      if (picked.length < 2) return
+      find("#which").hidePopover()
+      mark(...picked)
+    })
+    return button
+  }))
+  find("#which").showPopover()
+  find(".which button").focus()
+}
+
 document.addEventListener("click", event => {
   if (event.target.closest("[data-plain]")) showPlain(!document.body.classList.contains("plain"))
+  if (event.target.closest("[data-apart]")) showApart(!document.body.classList.contains("apart"))
+  if (event.target.closest("[data-differ]")) toggleDifferences()
   const tab = event.target.closest(".swipe a")
   if (!tab) return
   event.preventDefault()
   const answer = find(tab.hash)
   answer.parentElement.scrollTo({ left: answer.offsetLeft - answer.parentElement.offsetLeft, behavior: "smooth" })
 })
+document.addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return
+  if (document.documentElement.dataset.keys === "off" || find("[role=dialog]:popover-open")) return
+  const step = { j: 1, k: -1 }[event.key]
+  if (step) scrollBy({ top: step * innerHeight / 3, behavior: "smooth" })
+})
 
-/* ---------- sending ---------- */
+/* ---------- drafts: what is typed or half ranked outlasts a reload ---------- */
 
-let sending = false
-let last = null // the form and button of the last submit
-let unsent = null // what it said, if it did not arrive
-
-function words(form, button) {
-  const data = new FormData(form)
-  data.delete("client_key")
-  data.delete("csrfmiddlewaretoken")
-  return `${button?.value} ${new URLSearchParams(data)}`
+const draftName = comparison => `winnow-draft-${person}-${comparison}`
+function keepDraft() {
+  const form = find("#choose")
+  if (!form || editing) return
+  const draft = { reason: form.elements.reason?.value ?? "", ranking: form.elements.ranking?.value ?? "" }
+  const name = draftName(comparisonOf(current()))
+  if (draft.reason || draft.ranking) localStorage.setItem(name, JSON.stringify(draft))
+  else localStorage.removeItem(name)
 }
-function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("")
+function restoreDraft() {
+  const draft = !editing && JSON.parse(localStorage.getItem(draftName(comparisonOf(current()))) ?? "null")
+  if (!draft) return
+  const { reason, ranking } = find("#choose").elements
+  if (reason && !reason.value) reason.value = draft.reason
+  if (ranking && !ranking.value) ranking.value = draft.ranking
 }
+document.addEventListener("input", event => { if (event.target.closest("#choose")) keepDraft() })
+
+/* ---------- an answer of one's own: the editor is fetched when somebody asks for it ---------- */
+
+const editDraftName = comparison => `winnow-edit-${person}-${comparison}`
+const isEdited = () => Boolean(find(".editor", current()))
+function showEditDraft() {
+  const sign = find("[data-edit-draft]")
+  if (sign) sign.hidden = !localStorage.getItem(editDraftName(comparisonOf(current())))
+}
+document.addEventListener("click", async event => {
+  const link = event.target.closest("[data-edit-of]")
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
+  event.preventDefault()
+  find("#edit").hidePopover()
+  const sheet = current()
+  window.addEventListener("keydown", holdKey, true) // what is typed while the editor comes is no choice
+  try {
+    const { open } = await import(document.body.dataset.edit)
+    if (sheet !== current() || isEdited()) return
+    open(sheet, +link.dataset.editOf, {
+      draftName: editDraftName(comparisonOf(sheet)),
+      save: () => choose(find("#choose"), "edit"),
+      closed: showEditDraft,
+      hear,
+    })
+  } catch {
+    hear("The editor cannot be loaded: the server cannot be reached.")
+  } finally {
+    window.removeEventListener("keydown", holdKey, true)
+  }
+})
+function holdKey(event) {
+  event.stopImmediatePropagation()
+  event.preventDefault()
+}
+
+/* ---------- choosing ---------- */
 
 // A held key must not judge a whole queue.
 window.addEventListener("keydown", event => {
-  if (event.repeat && !event.target.closest("input, textarea") && !/^(Arrow|Page)|^ $/.test(event.key)) {
+  if (event.repeat && !event.target.closest("input, textarea") && !/^(Arrow|Page)|^[jk ]$/.test(event.key)) {
     event.stopImmediatePropagation()
   }
 }, true)
 
 document.addEventListener("submit", event => {
-  if (!event.target.closest("#work")) return
-  if (sending || event.submitter?.ariaDisabled === "true") {
+  const button = event.submitter
+  if (event.target.id === "take-back") {
     event.preventDefault()
-    event.stopPropagation()
-    return
+    takeBack()
+  } else if (event.target.id === "choose") {
+    event.preventDefault()
+    if (button?.ariaDisabled !== "true") choose(event.target, button?.value ?? "rank")
   }
-  const form = event.target
-  last = { form, button: event.submitter }
-  // The same thing once more counts once, even if it had arrived; another choice is a choice of its own.
-  if (unsent !== null && unsent !== words(form, event.submitter)) form.elements.client_key.value = newKey()
-  for (const button of findAll("[name=choice]", form)) if (button !== event.submitter) button.removeAttribute("aria-pressed")
-  if (event.submitter?.name === "choice" && event.submitter.value !== "rank") event.submitter.ariaPressed = "true"
 }, true)
 
-const isOurs = event => event.detail.requestConfig?.elt.matches("#work form")
-
-document.addEventListener("htmx:configRequest", event => {
-  // Signing in again, in another tab, changes the token.
-  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1]
-  if (!token || event.detail.verb === "get") return
-  event.detail.headers["X-CSRFToken"] = token
-  event.detail.parameters.csrfmiddlewaretoken = token
-})
-document.addEventListener("htmx:beforeRequest", event => { if (isOurs(event)) sending = true })
-document.addEventListener("htmx:afterRequest", event => { if (isOurs(event)) sending = false })
-// Before winnow.js hears of it, which loads the page anew when somebody is signed out: a choice must not go with it.
-document.addEventListener("htmx:beforeSwap", event => {
-  if (!isOurs(event)) return
-  if (new URL(event.detail.xhr.responseURL).pathname.startsWith(location.pathname)) {
-    if (event.detail.shouldSwap) unsent = null
+function choose(form, choice) {
+  const flagged = () => find("[name=flags]:checked", form) || form.elements.reason?.value.trim()
+  if (choice === "flag" && !flagged()) {
+    find("[data-nothing-ticked]").hidden = false
     return
   }
-  event.detail.shouldSwap = false
-  event.stopPropagation()
-  notSent("You are signed out.", true)
-}, true)
+  for (const open of findAll("[role=dialog]:popover-open")) open.hidePopover()
+  const winner = choice === "rank" ? form.elements.ranking.value.split(">")[0] : choice
+  const allTied = choice === "rank" && !form.elements.ranking.value.includes(">")
+  const questions = /^\d/.test(winner) && !allTied ? findAll("[data-asks]", form) : []
+  askNext(form, choice, winner, questions)
+}
+
+function askNext(form, choice, winner, [question, ...further]) {
+  for (const part of findAll(".first, .others, [data-asks]", form)) part.hidden = Boolean(question) && part !== question
+  if (!question) {
+    for (const part of findAll("[data-asks]", form)) part.hidden = true
+    send(form, choice)
+    return
+  }
+  find("[data-winner]", question).textContent = winner.replaceAll("=", " and ")
+  question.onclick = event => {
+    const button = event.target.closest("button")
+    if (!button) return
+    if (button.matches("[data-step-back]")) {
+      for (const part of findAll(".first, .others, [data-asks]", form)) part.hidden = part.matches("[data-asks]")
+      return
+    }
+    form.elements[question.dataset.asks].value = button.value
+    askNext(form, choice, winner, further)
+  }
+  const text = find("p", question)
+  text.focus()
+  hear(text.textContent)
+}
+
+/* ---------- sending: choices wait in order, in this browser's storage, until the server has them ---------- */
+
+const storage = `winnow-unsent-${person}-${address}`
+let unsent = JSON.parse(localStorage.getItem(storage) ?? "[]")
+const keepUnsent = () => localStorage.setItem(storage, JSON.stringify(unsent))
+const newKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("")
+
+function send(form, choice) {
+  turnClock()
+  form.elements.seconds.value = (inSight / 1000).toFixed(1)
+  if (editing) {
+    const said = document.createElement("input")
+    Object.assign(said, { type: "hidden", name: "choice", value: choice })
+    form.append(said)
+    form.submit()
+    return
+  }
+  const data = new FormData(form)
+  data.delete("csrfmiddlewaretoken")
+  data.set("choice", choice)
+  put({
+    comparison: comparisonOf(current()),
+    path: new URL(form.action).pathname,
+    body: new URLSearchParams(data).toString(),
+    said: words(data),
+    edited: choice === "edit",
+  })
+  for (const button of findAll("[name=choice]", form)) button.ariaPressed = button.value === choice
+  if (ahead) {
+    const next = ahead
+    setAhead(null)
+    show(next)
+  }
+  flush()
+}
+
+// What makes two submits the same: all but the key and the time.
+function words(data) {
+  return [...data].filter(([name]) => !["client_key", "seconds"].includes(name)).join(" ")
+}
+
+function put(entry) {
+  const last = unsent.at(-1)
+  if (entry.comparison && last?.comparison === entry.comparison) {
+    if (last.said === entry.said) return // pressed again: the same thing counts once, even if it had arrived
+    if (!last.tried) unsent.pop()
+    else entry.body = entry.body.replace(/(^|&)client_key=[^&]*/, `$1client_key=${newKey()}`)
+  }
+  unsent.push(entry)
+  keepUnsent()
+}
+
+function takeBack() {
+  put({ path: `${address}take-back/`, body: `client_key=${newKey()}` })
+  flush()
+}
+
+const PATIENCE = 20_000
+async function ask(path, body = null) {
+  const headers = { "X-Requested-With": "judge.js" }
+  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] // signing in again, in another tab, changes it
+  if (token) headers["X-CSRFToken"] = token
+  if (body !== null) headers["Content-Type"] = "application/x-www-form-urlencoded"
+  const options = { method: body === null ? "GET" : "POST", headers, body, signal: AbortSignal.timeout(PATIENCE) }
+  return fetch(path.startsWith("/") ? path : address + path, options)
+}
+
+const WAITS = [2, 5, 10, 30] // seconds before it is tried again
+let sending = false
+let failures = 0
+let timer = null
+
+async function flush() {
+  clearTimeout(timer)
+  if (sending || !unsent.length) return
+  sending = true
+  const entry = unsent[0]
+  entry.tried = true
+  keepUnsent()
+  let failure = null
+  try {
+    const response = await ask(entry.path, `${entry.body}&have=${have()}&visit=${visit}`)
+    if (response.redirected && !new URL(response.url).pathname.startsWith(address)) failure = { signedOut: true }
+    else if (response.ok || response.status === 422) saved(entry, parse(await response.text()), response.ok)
+    else failure = { status: response.status }
+  } catch (error) {
+    failure = { timeout: error.name === "TimeoutError" }
+  }
+  sending = false
+  if (failure) notSent(failure)
+  else {
+    failures = 0
+    tellUnsent()
+    if (unsent.length) flush()
+    else lookAhead()
+  }
+}
+
+function saved(entry, reply, accepted) {
+  const waiting = isWaiting()
+  unsent.shift()
+  keepUnsent()
+  if (accepted && entry.comparison) localStorage.removeItem(draftName(entry.comparison))
+  if (accepted && entry.edited && !isEdited()) localStorage.removeItem(editDraftName(entry.comparison))
+  for (const id of ["receipt", "tally"]) {
+    const part = document.importNode(reply.getElementById(id), true)
+    find(`#${id}`).replaceWith(part)
+    part.dispatchEvent(new Event("winnow:placed", { bubbles: true }))
+  }
+  const sheet = find(".sheet", reply) && document.importNode(find(".sheet", reply), true)
+  const inFront = !entry.comparison || !accepted // taken back, or refused: it comes before what is read
+  if (sheet && inFront) {
+    const set = current()
+    if (comparisonOf(set) && !waiting && comparisonOf(set) !== comparisonOf(sheet)) setAhead(set)
+    show(sheet)
+  } else if (sheet && waiting && !isEdited()) show(sheet)
+  else if (sheet && comparisonOf(sheet) && comparisonOf(sheet) !== comparisonOf(current())) setAhead(sheet)
+  hear(`${find("#receipt").textContent.replace(/\s+/g, " ").trim()} ${find("h1").textContent}`)
+}
 
 const REASONS = {
   403: "The server no longer knows this page; load it again.",
   404: "This project, or this comparison, is no longer open to you.",
 }
-document.addEventListener("htmx:sendError", event => { if (isOurs(event)) notSent("The server cannot be reached.") })
-document.addEventListener("htmx:timeout", event => { if (isOurs(event)) notSent("The server did not answer in time.") })
-document.addEventListener("htmx:responseError", event => {
-  if (isOurs(event)) notSent(REASONS[event.detail.xhr.status] ?? "The server has a problem.")
-})
-
-function notSent(reason, signedOut = false) {
-  sending = false
-  unsent = words(last.form, last.button)
-  const line = find("#unsent")
-  find("[data-reason]", line).textContent = `${reason} Your choice is kept.`
-  find("a", line).hidden = !signedOut
-  line.previousElementSibling.hidden = true
-  line.hidden = false
-  hear(`Not sent yet. ${reason}`)
+function reasonOf({ signedOut, status, timeout }) {
+  if (signedOut) return "You are signed out."
+  if (status) return REASONS[status] ?? "The server has a problem."
+  return timeout ? "The server did not answer in time." : "The server cannot be reached."
 }
-document.addEventListener("click", event => {
-  if (event.target.closest("[data-try-again]")) last.button.click()
+function notSent(failure) {
+  const reason = reasonOf(failure)
+  tellUnsent(reason, failure.signedOut)
+  hear(`Not sent yet. ${reason}`)
+  timer = setTimeout(flush, 1000 * WAITS[Math.min(failures++, WAITS.length - 1)])
+}
+function tellUnsent(reason, signedOut = false) {
+  const line = find("#unsent")
+  line.hidden = !unsent.length || !reason
+  if (find("#receipt")) find("#receipt").hidden = !line.hidden
+  if (line.hidden) return
+  find("[data-how-many]", line).textContent = unsent.length > 1 ? `Not sent yet: ${unsent.length}.` : "Not sent yet."
+  find("[data-reason]", line).textContent = `${reason} What you chose is kept.`
+  find("a", line).hidden = !signedOut
+}
+document.addEventListener("click", event => { if (event.target.closest("[data-try-now]")) flush() })
+window.addEventListener("online", flush)
+document.addEventListener("visibilitychange", () => { if (!document.hidden) flush() })
+
+/* ---------- what lies here stays this person's while the page is looked at ---------- */
+
+const tabs = new BroadcastChannel(`winnow-judge-${person}`)
+tabs.onmessage = stay // another tab was closed, and freed what they shared
+function stay() {
+  if (!editing && !document.hidden && !paused() && have()) ask("stay/", `have=${have()}&visit=${visit}`).catch(() => {})
+}
+setInterval(stay, 5 * 60_000)
+window.addEventListener("pagehide", () => {
+  if (editing || !have()) return
+  const data = new FormData()
+  data.set("csrfmiddlewaretoken", document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "")
+  data.set("visit", visit)
+  navigator.sendBeacon(`${address}leave/`, data)
+  tabs.postMessage("left")
 })
+window.addEventListener("pageshow", event => { if (event.persisted) stay() })
 
 /* ---------- ranking: the line is kept as it is sent, "3>1=4" ---------- */
 
@@ -176,23 +496,28 @@ function setUpRanking() {
   const input = find("[name=ranking]")
   const placed = /^[1-8]([>=][1-8])*$/.test(input.value) ? input.value : ""
   ranking = { numbers: placed.match(/\d/g) ?? [], signs: placed.match(/[>=]/g) ?? [], tie: false }
-  find(".typed").hidden = true
+  input.closest(".typed").hidden = true
   shelf().hidden = false
   drawRanking()
 }
 
 function place(number) {
+  if (ranking.numbers.includes(number)) {
+    takeOut(number)
+    return
+  }
+  if (ranking.numbers.length) ranking.signs.push(ranking.tie ? "=" : ">")
+  ranking.numbers.push(number)
+  ranking.tie = false
+}
+function takeOut(number) {
   const { numbers, signs } = ranking
   const at = numbers.indexOf(number)
-  if (at < 0) {
-    if (numbers.length) signs.push(ranking.tie ? "=" : ">")
-    numbers.push(number)
-  } else {
-    // What stood around it is a tie only if both signs were.
-    const around = signs.splice(Math.max(at - 1, 0), at > 0 && at < numbers.length - 1 ? 2 : 1)
-    numbers.splice(at, 1)
-    if (around.length === 2) signs.splice(at - 1, 0, around.includes(">") ? ">" : "=")
-  }
+  if (at < 0) return
+  // What stood around it is a tie only if both signs were.
+  const around = signs.splice(Math.max(at - 1, 0), at > 0 && at < numbers.length - 1 ? 2 : 1)
+  numbers.splice(at, 1)
+  if (around.length === 2) signs.splice(at - 1, 0, around.includes(">") ? ">" : "=")
   ranking.tie = false
 }
 function takeLast() {
@@ -201,6 +526,18 @@ function takeLast() {
     ranking.numbers.pop()
     ranking.signs.pop()
   }
+}
+// Put an answer before another one, or level with it; at the end where there is no other one.
+function putAt(number, other, level) {
+  if (number === other) return
+  takeOut(number)
+  const { numbers, signs } = ranking
+  const at = other === null ? numbers.length : numbers.indexOf(other) + (level ? 1 : 0)
+  if (numbers.length) {
+    if (level) signs.splice(at - 1, 0, "=")
+    else signs.splice(Math.min(at, signs.length), 0, ">")
+  }
+  numbers.splice(at, 0, number)
 }
 
 function chip(className, label, text, data) {
@@ -262,6 +599,7 @@ function drawPlaces() {
 function changeRanking(change) {
   change()
   drawRanking()
+  keepDraft()
   const line = find("[name=ranking]").value.replaceAll(">", " better than ").replaceAll("=", " ties with ")
   const left = +shelf().dataset.of - ranking.numbers.length
   hear(`${line || "Nothing placed"}. ${left ? `${left} to place` : "All are placed"}`)
@@ -276,10 +614,71 @@ document.addEventListener("click", event => {
 })
 document.addEventListener("keydown", event => {
   if (!ranking || event.ctrlKey || event.metaKey || event.altKey || find("[role=dialog]:popover-open")) return
-  if (event.target.closest("input, textarea, select")) return
+  if (event.target.closest("input, textarea, select") || find("[data-asks]:not([hidden])") || isEdited()) return
+  if (document.documentElement.dataset.keys === "off") return
   if (event.key === "Backspace") changeRanking(takeLast)
   if (event.key === "=" || event.key === ">") {
     const open = ranking.numbers.length && ranking.numbers.length < +shelf().dataset.of
     changeRanking(() => { ranking.tie = open && event.key === "=" })
   }
 })
+
+// Dragging, by mouse, pen or finger: before another answer, onto it for a tie, or away from the line to take it out.
+const SLACK = 6 // pixels: less is a click
+let drag = null
+document.addEventListener("pointerdown", event => {
+  const button = event.target.closest(".shelf [data-n]")
+  if (!button || event.button) return
+  drag = { number: button.dataset.n, button, x: event.clientX, y: event.clientY, moved: false }
+})
+document.addEventListener("pointermove", event => {
+  if (!drag) return
+  const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y]
+  if (!drag.moved && Math.hypot(dx, dy) < SLACK) return
+  if (!drag.moved) drag.button.setPointerCapture(event.pointerId)
+  drag.moved = true
+  drag.button.classList.add("dragged")
+  drag.button.style.transform = `translate(${dx}px, ${dy}px)`
+  const { target, level } = dropPlace(event)
+  for (const chip of findAll(".shelf [data-n]")) {
+    chip.classList.toggle("onto", chip.dataset.n === target && level)
+    chip.classList.toggle("before", chip.dataset.n === target && !level)
+  }
+})
+function dropPlace(event) {
+  const box = shelf().getBoundingClientRect()
+  const away = event.clientY < box.top - 48 || event.clientY > box.bottom + 48
+  if (away) return { away }
+  for (const number of ranking.numbers.filter(number => number !== drag.number)) {
+    const chip = find(`.shelf [data-n="${number}"]`).getBoundingClientRect()
+    if (event.clientY < chip.top - 8 || event.clientY > chip.bottom + 8) continue
+    if (event.clientX < chip.left) return { target: number, level: false }
+    if (event.clientX <= chip.right) return { target: number, level: true }
+  }
+  return { target: null, level: false }
+}
+document.addEventListener("pointerup", event => {
+  if (drag?.moved) {
+    const { away, target, level } = dropPlace(event)
+    document.activeElement.blur() // where Enter would press it instead of saving
+    changeRanking(() => { away ? takeOut(drag.number) : putAt(drag.number, target, level) })
+    window.addEventListener("click", swallow, true) // the click that follows is part of the drag
+    setTimeout(() => window.removeEventListener("click", swallow, true))
+  }
+  drag = null
+})
+document.addEventListener("pointercancel", () => {
+  if (drag?.moved) drawRanking()
+  drag = null
+})
+function swallow(event) {
+  if (!event.detail) return // a key
+  event.stopImmediatePropagation()
+  event.preventDefault()
+}
+
+/* ---------- begin ---------- */
+
+setUp()
+if (unsent.length) flush()
+else lookAhead()

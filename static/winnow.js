@@ -16,6 +16,12 @@ on("click", "[data-theme-toggle]", () => {
   cycle("theme", ["light", "dark"])
 })
 on("click", "[data-read-toggle]", () => cycle("read", ["large", "small", "normal"]))
+on("click", "[data-keys-toggle]", () => cycle("keys", ["off", "on"]))
+const showKeys = () => {
+  for (const button of document.querySelectorAll("[data-keys-toggle]")) button.ariaPressed = root.dataset.keys === "off"
+}
+document.addEventListener("DOMContentLoaded", showKeys)
+on("click", "[data-keys-toggle]", showKeys)
 
 // Times come in UTC; people read their own. Today needs no date.
 function localTimes(scope) {
@@ -29,7 +35,11 @@ function localTimes(scope) {
   }
 }
 document.addEventListener("DOMContentLoaded", () => localTimes(document))
+// The server asks for it where a day is meant: "12 today" is by the reader's own midnight.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
+if (zone) document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`
 document.addEventListener("htmx:afterSettle", event => localTimes(event.target))
+document.addEventListener("winnow:placed", event => localTimes(event.target))
 
 // Somebody signed out elsewhere: show the sign-in page, not a piece of it inside this one.
 document.addEventListener("htmx:beforeSwap", event => {
@@ -38,16 +48,22 @@ document.addEventListener("htmx:beforeSwap", event => {
   location.reload()
 })
 
-// The keymap is the markup: a key clicks the control that declares it. Silent while typing or with a modifier.
+// The keymap is the markup: a key clicks the control that declares it, in the open dialog if there is one. Silent while
+// typing, with a modifier, or where single keys are turned off.
 document.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
-  if (event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select")) return
-  if (event.key !== "?" && document.querySelector("[role=dialog]:popover-open")) return
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || root.dataset.keys === "off") return
+  if (event.target.closest("input:not([type=radio], [type=checkbox]), textarea, select")) {
+    if (event.key === "Escape") event.target.blur()
+    return
+  }
   if (event.key === "Enter" && event.target.closest("a, button, summary")) return
-  const control = document.querySelector(`[aria-keyshortcuts~="${CSS.escape(event.key.toLowerCase())}"]`)
+  const scope = document.querySelector("[role=dialog]:popover-open") ?? document
+  const declared = scope.querySelectorAll(`[aria-keyshortcuts~="${CSS.escape(event.key.toLowerCase())}"]`)
+  const control = [...declared].find(one => !one.closest("[hidden], [popover]:not(:popover-open)"))
   if (!control) return
   event.preventDefault()
-  control.click()
+  if (control.matches("textarea")) control.focus()
+  else control.click()
 })
 
 document.addEventListener("DOMContentLoaded", () =>

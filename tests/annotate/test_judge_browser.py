@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotate.models import Comparison, PreferencePair, Revision
+from annotate.models import Comparison, Lease, PreferencePair, Revision
 from annotate.queue import next_lease
-from tests.browser import PHONE, visit
+from tests.browser import PHONE, start_judging, visit
+from tests.stack import wait_until
 
 WIDE = {"width": 1440, "height": 900}
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -23,7 +24,7 @@ def judge_page(live_server, browser, bob, project):
         window.on("weberror", lambda error: faults.append(str(error.error)))
         windows.append(window)
         page = window.new_page()
-        page.goto("/p/plain/judge/?start=1")
+        start_judging(page)
         return page
 
     yield open_page
@@ -37,7 +38,7 @@ def answers(page: Page) -> list[str]:
 
 
 def receipt(page: Page):
-    return page.locator(".receipt").first
+    return page.locator("#receipt")
 
 
 def said() -> list[str]:
@@ -67,7 +68,6 @@ def test_by_keys(judge_page, comparisons):
     page.keyboard.press("s")
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
     assert said() == [second, "ranked", "both_bad", "ranked", "skipped"]
-    assert page.url.endswith("/p/plain/judge/?start=1")
 
 
 def test_by_mouse(judge_page, comparisons):
@@ -184,58 +184,113 @@ def test_on_a_phone(judge_page, comparisons):
     assert said() == [texts[1]]
 
 
-def test_a_lost_connection_loses_nothing_and_doubles_nothing(judge_page, comparisons):
-    comparisons(2)
+SUBMIT = re.compile(r"/judge/\d+/$")
+
+
+def standing_pairs() -> set[str]:
+    return set(PreferencePair.objects.current().values_list("chosen__text", flat=True))
+
+
+def ahead_is_here(page: Page) -> None:
+    """Wait until the comparison after this one has been fetched."""
+    expect(page.locator("body[data-ahead]")).to_have_count(1)
+
+
+def test_the_next_comparison_is_there_before_the_server_has_answered(judge_page, comparisons):
+    comparisons(3)
     page = judge_page()
-    shown = answers(page)
-    page.route(re.compile(r"/judge/\d+/"), lambda route: route.abort())
+    ahead_is_here(page)
+    first = answers(page)
+    held = []
+    page.route(SUBMIT, lambda route: held.append(route))
+    page.keyboard.press("1")
+    assert answers(page) != first  # at once: nothing was answered yet
+    expect(page.locator("#prompt-h")).to_be_focused()
+    assert len(held) == 1
+    held[0].continue_()
+    expect(receipt(page)).to_contain_text("· answer 1")
+    assert said() == [first[0]]
+
+
+def test_choices_made_without_a_connection_arrive_when_it_is_back(judge_page, comparisons):
+    comparisons(4)
+    page = judge_page()
+    ahead_is_here(page)
+    page.route(SUBMIT, lambda route: route.abort())
+    first = answers(page)[1]
     page.keyboard.press("2")
     unsent = page.locator("#unsent")
-    expect(unsent).to_contain_text("Not sent yet. The server cannot be reached. Your choice is kept.")
-    assert answers(page) == shown
+    expect(unsent).to_contain_text("Not sent yet. The server cannot be reached. What you chose is kept.")
+    second = answers(page)[0]
+    page.keyboard.press("1")
+    unsent.get_by_role("button", name="Try now").click()
+    expect(unsent).to_contain_text("Not sent yet: 2.")
+    page.reload()
+    expect(unsent).to_contain_text("Not sent yet: 2.")
     assert not Revision.objects.exists()
     page.unroute_all()
-    # Now the choice arrives, and only its answer is lost.
-    page.route(re.compile(r"/judge/\d+/"), lambda route: (route.fetch(), route.abort()))
-    unsent.get_by_role("button", name="Try again").click()
-    expect(page.locator("#heard")).to_contain_text("Not sent yet")
-    expect(page.locator(".bar")).not_to_have_class(re.compile("htmx-request"))
+    unsent.get_by_role("button", name="Try now").click()
+    expect(page.locator(".tally")).to_contain_text("2 today")
+    expect(unsent).to_be_hidden()
+    assert said() == [first, second]
+    assert not set(answers(page)) & {first, second}
+
+
+def test_a_choice_whose_answer_was_lost_counts_once(judge_page, comparisons):
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    first = answers(page)[1]
+    page.route(SUBMIT, lambda route: (route.fetch(), route.abort()))
+    page.keyboard.press("2")
+    expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
     assert Revision.objects.count() == 1
     page.unroute_all()
-    unsent.get_by_role("button", name="Try again").click()
+    page.locator("#unsent").get_by_role("button", name="Try now").click()
     expect(receipt(page)).to_contain_text("· answer 2")
-    assert said() == [shown[1]]
+    assert said() == [first]
     assert Revision.objects.count() == 1
 
 
 def test_another_choice_after_a_lost_answer_counts_instead(judge_page, comparisons):
-    comparisons(2)
+    comparisons(1)
     page = judge_page()
     shown = answers(page)
-    page.route(re.compile(r"/judge/\d+/"), lambda route: (route.fetch(), route.abort()))
+    page.route(SUBMIT, lambda route: (route.fetch(), route.abort()))
     page.keyboard.press("2")
     expect(page.locator("#unsent")).to_be_visible()
-    page.unroute_all()
     page.keyboard.press("1")
+    page.unroute_all(behavior="ignoreErrors")
+    expect(page.get_by_role("heading", name="All done for now")).to_be_visible(timeout=10_000)
     expect(receipt(page)).to_contain_text("· answer 1")
-    assert said() == [shown[0]]
+    assert standing_pairs() == {shown[0]}
     assert Comparison.objects.filter(judged=1).count() == 1
 
 
+def test_it_tries_again_by_itself(judge_page, comparisons):
+    comparisons(2)
+    page = judge_page()
+    page.route(SUBMIT, lambda route: route.abort(), times=1)
+    page.keyboard.press("2")
+    expect(page.locator("#unsent")).to_be_visible()
+    expect(receipt(page)).to_contain_text("· answer 2")
+    assert Revision.objects.count() == 1
+
+
 @pytest.mark.parametrize("status", [500, 403])
-def test_a_server_in_trouble_leaves_the_page_as_it_is(judge_page, comparisons, status):
+def test_a_server_in_trouble_loses_nothing(judge_page, comparisons, status):
     comparisons()
     page = judge_page()
-    page.route(re.compile(r"/judge/\d+/"), lambda route: route.fulfill(status=status, body="<h1>Oh</h1>"))
+    page.route(SUBMIT, lambda route: route.fulfill(status=status, body="<h1>Oh</h1>"))
     page.keyboard.press("2")
     expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
     page.unroute_all()
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Try now").click()
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
     assert Revision.objects.count() == 1
 
 
-def test_who_was_signed_out_signs_in_elsewhere_and_tries_again(judge_page, bob, live_server, comparisons):
+def test_who_was_signed_out_signs_in_elsewhere_and_goes_on(judge_page, bob, live_server, comparisons):
     comparisons()
     page = judge_page()
     page.context.clear_cookies(name="sessionid")
@@ -248,9 +303,257 @@ def test_who_was_signed_out_signs_in_elsewhere_and_tries_again(judge_page, bob, 
     tab.fill("[name=password]", "correct horse battery")
     tab.keyboard.press("Enter")
     expect(tab).to_have_url(f"{live_server.url}/")
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Try now").click()
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
     assert Revision.objects.count() == 1
+
+
+def test_what_the_server_refuses_comes_back(judge_page, comparisons):
+    comparisons(2)
+    page = judge_page()
+    ahead_is_here(page)
+    first = answers(page)
+    page.evaluate("document.querySelector('#choose [name=seen]').value = 'forged'")
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("That page was out of date, so nothing was saved from it.")
+    assert answers(page) == first
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("· answer 1")
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
+    assert len(said()) == 2
+
+
+def test_undo_brings_back_what_was_before_and_keeps_what_was_read(judge_page, comparisons):
+    comparisons(4)
+    page = judge_page()
+    ahead_is_here(page)
+    first = answers(page)
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("· answer 1")
+    second = answers(page)
+    page.keyboard.press("u")
+    expect(receipt(page)).to_contain_text("Taken back: choose again.")
+    assert answers(page) == first
+    page.keyboard.press("t")
+    expect(receipt(page)).to_contain_text("· tie")
+    assert answers(page) == second
+
+
+def test_strength_quality_and_reason(judge_page, project, comparisons):
+    project.asks_strength = project.asks_quality = project.asks_reason = True
+    comparisons(2)
+    page = judge_page()
+    best = answers(page)[1]
+    page.keyboard.press("w")
+    page.keyboard.type("It is right: 1 and 2")  # silent while typing
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    expect(page.locator("#how-much")).to_be_focused()
+    page.keyboard.press("Backspace")
+    expect(page.get_by_role("button", name="Answer 1 is better")).to_be_visible()
+    page.keyboard.press("2")
+    expect(page.locator("#how-much")).to_be_visible()
+    page.keyboard.press("3")
+    expect(page.locator("#how-good")).to_be_focused()
+    page.keyboard.press("2")
+    expect(receipt(page)).to_contain_text("· answer 2")
+    revision = Revision.objects.get()
+    assert (revision.strength, revision.quality, revision.reason) == (2, "usable", "It is right: 1 and 2")
+    assert said() == [best]
+    page.get_by_role("button", name="Tie").click()  # a tie has no winner to ask about
+    expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
+
+
+def test_quality_is_asked_of_the_winner_of_a_ranking(judge_page, project, comparisons):
+    project.mode, project.asks_quality = "rank", True
+    comparisons(2, answers=3)
+    page = judge_page()
+    for key in ("3", "1", "=", "2", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#how-good")).to_be_visible()
+    page.get_by_role("button", name="Good").click()
+    expect(receipt(page)).to_contain_text("· 3 > 1 = 2")
+    assert Revision.objects.get().quality == "good"
+    for key in ("3", "=", "1", "=", "2", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
+
+
+def test_a_draft_outlasts_a_reload(judge_page, project, comparisons):
+    project.asks_reason, project.mode = True, "rank"
+    comparisons(2, answers=3)
+    page = judge_page()
+    page.get_by_role("textbox", name="Why").fill("Half a thought")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    shown = answers(page)
+    page.reload()
+    assert answers(page) == shown
+    expect(page.get_by_role("textbox", name="Why")).to_have_value("Half a thought")
+    expect(page.locator("#a2 .place")).to_have_text("Best")
+    for key in ("1", "3", "Enter"):
+        page.keyboard.press(key)
+    expect(receipt(page)).to_contain_text("· 2 > 1 > 3")
+    expect(page.get_by_role("textbox", name="Why")).to_have_value("")
+    assert Revision.objects.get().reason == "Half a thought"
+
+
+def test_flagging(judge_page, comparisons):
+    comparisons(2)
+    page = judge_page()
+    page.keyboard.press("f")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Tick what is wrong, or say it in words.")).to_be_visible()
+    page.keyboard.press("3")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(receipt(page)).to_contain_text("· flagged")
+    revision = Revision.objects.get()
+    assert revision.flags == ["It could hurt somebody", "It is broken or cut off"]
+    assert Comparison.objects.filter(judged=0).count() == 2
+
+
+def test_ranking_by_dragging(judge_page, project, comparisons):
+    project.mode = "rank"
+    comparisons(2, answers=4)
+    page = judge_page()
+
+    def drag(number: str, x: float, y: float) -> None:
+        page.locator(f".shelf [data-n='{number}']").hover()
+        page.mouse.down()
+        page.mouse.move(x, y, steps=8)
+        page.mouse.up()
+
+    def middle(number: str) -> tuple[float, float]:
+        box = page.locator(f".shelf [data-n='{number}']").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    for key in ("3", "1"):
+        page.keyboard.press(key)
+    box = page.locator(".shelf [data-n='3']").bounding_box()
+    drag("4", box["x"] - 4, box["y"] + 5)  # before the best
+    expect(page.locator("[name=ranking]")).to_have_value("4>3>1")
+    drag("2", *middle("3"))  # onto another: a tie
+    expect(page.locator("[name=ranking]")).to_have_value("4>3=2>1")
+    drag("4", box["x"], box["y"] - 200)  # away: out of the line
+    expect(page.locator("[name=ranking]")).to_have_value("3=2>1")
+    page.keyboard.press("4")
+    page.keyboard.press("Enter")
+    expect(receipt(page)).to_contain_text("· 2 = 3 > 1 > 4")
+
+
+def test_a_finger_drags_as_well(judge_page, project, comparisons):
+    project.mode = "rank"
+    comparisons(1, answers=3)
+    page = judge_page(**PHONE)
+    for number in ("1", "2", "3"):
+        page.locator(f".shelf [data-n='{number}']").tap()
+    expect(page.locator("[name=ranking]")).to_have_value("1>2>3")
+    boxes = [page.locator(f".shelf [data-n='{number}']").bounding_box() for number in ("3", "1")]
+    start, end = [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes]
+    session = page.context.new_cdp_session(page)
+    touch = lambda kind, *at: session.send(  # noqa: E731
+        "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in at]}
+    )
+    touch("touchStart", start)
+    for part in range(1, 9):
+        touch("touchMove", (start[0] + (end[0] - start[0]) * part / 8, end[1]))
+    touch("touchEnd")
+    expect(page.locator("[name=ranking]")).to_have_value("1=3>2")
+
+
+def test_ones_last_judgements_can_be_changed(judge_page, comparisons):
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    first = answers(page)
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("· answer 1")
+    page.keyboard.press("b")
+    expect(page.locator(".tally")).to_contain_text("2 today")
+    page.keyboard.press("h")
+    rows = page.locator(".mine > li")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("Both bad")
+    rows.nth(1).get_by_role("link").click()
+    assert answers(page) == first
+    expect(page.get_by_role("button", name="Answer 1 is better")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", name="Your last judgements")).to_be_visible()
+    expect(rows.nth(0)).to_contain_text("Answer 2")
+    expect(rows.nth(0)).to_contain_text("said 2 times")
+    assert standing_pairs() == {first[1]}
+    assert Revision.objects.count() == 3
+    page.keyboard.press("h")
+    expect(page.locator(".tally")).to_contain_text("2 today")
+
+
+def test_a_pause_is_no_time_spent_judging(judge_page, comparisons):
+    comparisons(2)
+    page = judge_page()
+    page.clock.install()
+    page.reload()
+    page.clock.run_for(4_000)
+    page.keyboard.press("p")
+    expect(page.get_by_role("heading", name="Paused")).to_be_focused()
+    page.keyboard.press("1")  # silent
+    page.clock.run_for(60_000)
+    page.keyboard.press("p")
+    expect(page.get_by_role("heading", name="Paused")).to_be_hidden()
+    page.wait_for_timeout(200)
+    page.clock.run_for(2_000)
+    page.keyboard.press("1")
+    expect(page.locator(".tally")).to_contain_text("1 today")
+    assert 5.5 < Revision.objects.get().seconds < 20
+
+
+def test_leaving_frees_what_lay_there_and_a_reload_does_not(judge_page, bob, project, comparisons):
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    shown = answers(page)
+    assert Lease.objects.count() == 2
+    page.reload()
+    ahead_is_here(page)
+    assert answers(page) == shown
+    page.wait_for_timeout(300)  # for the old page's farewell
+    assert Lease.objects.count() == 2
+    page.goto("/")
+    wait_until(lambda: not Lease.objects.exists(), 5, "the end of the leases")
+
+
+def test_single_keys_can_be_turned_off(judge_page, comparisons):
+    comparisons(2)
+    page = judge_page()
+    page.locator("[popovertarget=you]").click()
+    page.get_by_role("button", name="Single keys off").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.keyboard.press("j")
+    page.wait_for_timeout(200)
+    assert not Revision.objects.exists()
+    page.reload()
+    page.keyboard.press("t")
+    page.wait_for_timeout(200)
+    assert not Revision.objects.exists()
+    page.get_by_role("button", name="Tie").press("Enter")
+    expect(page.locator(".tally")).to_contain_text("1 today")
+
+
+def test_answers_can_scroll_apart(judge_page, add_prompts, sampled):
+    (prompt,) = add_prompts("Long?")
+    sampled({prompt: ["word\n\n" * 200, "other\n\n" * 200]})
+    page = judge_page()
+    page.keyboard.press("a")
+    page.locator("#a1").hover()
+    page.mouse.wheel(0, 500)
+    page.wait_for_timeout(200)
+    tops = page.evaluate("['a1', 'a2'].map(id => document.getElementById(id).scrollTop)")
+    assert tops[0] > 100
+    assert tops[1] == 0
+    page.keyboard.press("a")
+    assert page.evaluate("document.getElementById('a1').scrollHeight <= document.getElementById('a1').clientHeight + 1")
 
 
 def test_new_work_comes_by_itself(judge_page, dora, project, comparisons):

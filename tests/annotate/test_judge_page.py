@@ -7,19 +7,20 @@ from html import unescape
 
 import pytest
 from django.core import signing
+from django.db import connection
 from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.blind import SALT
 from annotate.forms import OUT_OF_DATE
 from annotate.judging import Choice, Kind, record
-from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
+from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision, Seat
 from annotate.queue import next_lease
 from generation.models import Completion, SamplingItem, SamplingJob
 from jobs.models import Job
 from projects.models import Project, Prompt
 
-HTMX = {"HX-Request": "true", "HX-Target": "work"}
+BY_SCRIPT = {"X-Requested-With": "judge.js"}
 JUDGE = "/p/plain/judge/"
 
 
@@ -27,28 +28,31 @@ JUDGE = "/p/plain/judge/"
 def bobs(client, bob, project):
     """Bob's browser, the guidelines read."""
     client.force_login(bob)
-    client.get(f"{JUDGE}?start=1")
+    client.post(f"{JUDGE}start/")
     return client
 
 
 def fields(response) -> dict[str, str]:
     """Return what the choice form of the page would send, without the choice."""
     html = response.content.decode()
-    form = html[html.index('<form class="bar') :]
+    form = html[html.index('<form class="choose') :]
     return {
         **dict(re.findall(r'<input type="hidden" name="(client_key|seen)" value="([^"]*)"', form)),
         "action": unescape(re.search(r'action="([^"]*)"', form)[1]),
     }
 
 
-def choose(client, page, choice, *, htmx=False, **changes):
+def choose(client, page, choice, *, script=False, **changes):
     data = fields(page) | {"choice": choice} | changes
-    return client.post(data.pop("action"), data, headers=HTMX if htmx else {})
+    return client.post(data.pop("action"), data, headers=BY_SCRIPT if script else {})
 
 
 def shown_texts(page) -> list[str]:
-    answers = re.findall(r'<pre class="source" dir="auto">([^<]*)</pre>\s*<p class="end">', page.content.decode())
-    return [unescape(text) for text in answers]
+    html = page.content.decode()
+    answers = re.findall(
+        r'<pre class="source" dir="auto">\n((?:(?!</pre>).)*)</pre>\s*<p class="end">', html, re.DOTALL
+    )
+    return [unescape(re.sub(r"<[^>]*>", "", text)) for text in answers]
 
 
 # ---- what it shows
@@ -124,7 +128,7 @@ def test_hostile_answers_are_inert(bobs, project, add_prompts, sampled):
     main = html[html.index("<main") : html.index("</main>")]
     assert not re.search(r"<script|<img|<iframe|<p style|javascript:alert\(1\)\"|onerror=\"|data:image[^ ]*\"", main)
     assert not re.search(r"<[a-z]+[^>]*\s(style|on\w+)=", main)
-    assert set(re.findall(r'<form[^>]* action="([^"]*)"', main)) == {f"{JUDGE}take-back/", fields(response)["action"]}
+    assert set(re.findall(r'<form[^>]* action="([^"]*)"', main)) == {fields(response)["action"]}
     assert "unsafe" not in response.headers["Content-Security-Policy"]
 
 
@@ -176,13 +180,13 @@ def test_a_ranking(bobs, project, comparisons):
     assert pairs == {(texts[a - 1], texts[b - 1]) for a, b in better}
 
 
-@pytest.mark.parametrize("htmx", [False, True])
-def test_a_ranking_that_places_not_all_is_kept_to_be_mended(bobs, project, comparisons, htmx):
+@pytest.mark.parametrize("script", [False, True])
+def test_a_ranking_that_places_not_all_is_kept_to_be_mended(bobs, project, comparisons, script):
     project.mode = "rank"
     comparisons(answers=3)
-    page = choose(bobs, bobs.get(JUDGE), "rank", htmx=htmx, ranking="3 > 1")
+    page = choose(bobs, bobs.get(JUDGE), "rank", script=script, ranking="3 > 1")
     html = unescape(page.content.decode())
-    assert page.status_code == 200
+    assert page.status_code == (422 if script else 200)
     assert "“3 > 1” must place each of the answers 1 to 3 once." in html
     assert 'name="ranking" value="3 > 1"' in html
     assert not Revision.objects.exists()
@@ -191,9 +195,9 @@ def test_a_ranking_that_places_not_all_is_kept_to_be_mended(bobs, project, compa
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"choice": "3"}, "Nothing was saved: “3” is none of 1 to 2, tie, bad or skip."),
-        ({"choice": "0"}, "Nothing was saved: “0” is none of 1 to 2, tie, bad or skip."),
-        ({"choice": ""}, "Nothing was saved: “” is none of 1 to 2, tie, bad or skip."),
+        ({"choice": "3"}, "Nothing was saved: “3” is none of 1 to 2, tie, bad, skip, flag."),
+        ({"choice": "0"}, "Nothing was saved: “0” is none of 1 to 2, tie, bad, skip, flag."),
+        ({"choice": ""}, "Nothing was saved: “” is none of 1 to 2, tie, bad, skip, flag."),
         ({"seen": ""}, OUT_OF_DATE),
         ({"seen": signing.dumps([1, 1, [1, 0], "2026-01-01T00:00:00+00:00"], salt="another")}, OUT_OF_DATE),
         ({"client_key": "x" * 80}, OUT_OF_DATE),
@@ -227,22 +231,41 @@ def test_it_rejects_what_another_comparison_showed(bobs, project, comparisons):
 # ---- sending it
 
 
-def test_htmx_gets_the_next_comparison_with_a_receipt(bobs, comparisons):
-    comparisons(2)
+def test_the_script_gets_a_receipt_and_what_comes_next(bobs, comparisons):
+    comparisons(3)
     page = bobs.get(JUDGE)
-    response = choose(bobs, page, "2", htmx=True)
+    (first,) = Lease.objects.values_list("comparison", flat=True)
+    upcoming = bobs.get(f"{JUDGE}next/", {"have": first})
+    (second,) = Lease.objects.exclude(comparison=first).values_list("comparison", flat=True)
+    assert f'data-comparison="{second}"' in upcoming.content.decode()
+    response = choose(bobs, page, "2", script=True, have=second)
     html = response.content.decode()
-    assert html.strip().startswith('<div id="work"')
     assert "<html" not in html
-    assert shown_texts(response) != shown_texts(page)
+    (third,) = Lease.objects.exclude(comparison=second).values_list("comparison", flat=True)
+    assert f'data-comparison="{third}"' in html
     assert re.search(r'Saved</span> <time datetime="[^"]+">[^<]+</time><span class="tight"> · answer 2<', html)
-    assert 'form="take-back" aria-keyshortcuts="u">Undo' in html
-    assert '<p class="tally" id="tally" hx-swap-oob="true">' in html
+    assert 'aria-keyshortcuts="u">Undo' in html
     assert "<b>1</b> today" in html
-    assert fields(response)["client_key"] != fields(page)["client_key"]
+    assert "<b>2</b> left" in html
+    assert fields(response)["client_key"] not in (fields(page)["client_key"], fields(upcoming)["client_key"])
 
 
-def test_without_htmx_the_receipt_is_on_the_next_page(bobs, comparisons):
+def test_there_may_be_nothing_ahead(bobs, comparisons):
+    comparisons(2)
+    bobs.get(JUDGE)
+    (first,) = Lease.objects.values_list("comparison", flat=True)
+    bobs.get(f"{JUDGE}next/", {"have": first})
+    both = ",".join(str(pk) for pk in Lease.objects.values_list("comparison", flat=True))
+    assert bobs.get(f"{JUDGE}next/", {"have": both}).status_code == 204
+
+
+@pytest.mark.parametrize("have", ["", "x", "1,,2", "99999999999999999999", "-1", "\0", "1" * 300])
+def test_nonsense_about_what_is_on_hand_is_passed_over(bobs, comparisons, have):
+    comparisons(1)
+    assert bobs.get(f"{JUDGE}next/", {"have": have, "visit": "v" * 40}).status_code in (200, 204)
+
+
+def test_without_the_script_the_receipt_is_on_the_next_page(bobs, comparisons):
     comparisons(2)
     choose(bobs, bobs.get(JUDGE), "tie")
     assert '<span class="tight"> · tie<' in bobs.get(JUDGE).content.decode()
@@ -251,7 +274,7 @@ def test_without_htmx_the_receipt_is_on_the_next_page(bobs, comparisons):
 def test_the_same_page_sent_twice_counts_once(bobs, comparisons):
     comparisons(2)
     page = bobs.get(JUDGE)
-    first, again = choose(bobs, page, "1", htmx=True), choose(bobs, page, "1", htmx=True)
+    first, again = choose(bobs, page, "1", script=True), choose(bobs, page, "1", script=True)
     assert Revision.objects.count() == 1
     assert shown_texts(first) == shown_texts(again)
 
@@ -263,7 +286,7 @@ def test_what_comes_after_the_lease_is_kept_in_the_order_that_was_shown(bobs, do
     Lease.objects.update(expires_at=Now() - timedelta(seconds=1))
     lease = next_lease(dora, project)
     record(dora, comparison, Choice(Kind.BOTH_BAD), shown=lease.shown, client_key="dora")
-    response = choose(bobs, page, "3", htmx=True)
+    response = choose(bobs, page, "3", script=True)
     revision = Revision.objects.exclude(person=dora).get()
     assert (revision.late, revision.shown, revision.opened_at) == (True, shown, opened_at)
     assert revision.tiers[0] == [shown[2]]
@@ -283,12 +306,14 @@ def test_a_lease_given_anew_does_not_change_what_an_old_page_showed(bobs, projec
 # ---- undo
 
 
-@pytest.mark.parametrize("htmx", [False, True])
-def test_undo_brings_the_comparison_back_as_it_was_shown(bobs, comparisons, htmx):
+@pytest.mark.parametrize("script", [False, True])
+def test_undo_brings_the_comparison_back_as_it_was_shown(bobs, comparisons, script):
     comparisons(2)
     page = bobs.get(JUDGE)
     choose(bobs, page, "1")
-    response = bobs.post(f"{JUDGE}take-back/", {"client_key": uuid.uuid4()}, headers=HTMX if htmx else {}, follow=True)
+    response = bobs.post(
+        f"{JUDGE}take-back/", {"client_key": uuid.uuid4()}, headers=BY_SCRIPT if script else {}, follow=True
+    )
     assert "Taken back: choose again." in response.content.decode()
     assert shown_texts(response) == shown_texts(page)
     assert Judgement.objects.get().current.kind == Kind.WITHDRAWN
@@ -303,7 +328,7 @@ def test_undo_brings_the_comparison_back_as_it_was_shown(bobs, comparisons, htmx
 
 def test_there_may_be_nothing_to_take_back(bobs, comparisons):
     comparisons()
-    response = bobs.post(f"{JUDGE}take-back/", headers=HTMX)
+    response = bobs.post(f"{JUDGE}take-back/", headers=BY_SCRIPT)
     assert "There is nothing to take back." in response.content.decode()
 
 
@@ -322,17 +347,31 @@ def test_the_guidelines_come_before_the_first_judgement(client, bob, project, co
     client.force_login(bob)
     html = client.get(JUDGE).content.decode()
     assert "Choose the answer you would <strong>rather</strong> have been given." in html
-    assert f'<a class="button primary" href="{JUDGE}?start=1">Start judging</a>' in html
+    assert "Winnow stores what you choose with your name, when a comparison was opened and answered" in html
     assert not Lease.objects.exists()
-    assert shown_texts(client.get(f"{JUDGE}?start=1"))
+    assert client.get(f"{JUDGE}start/").status_code == 405
+    assert shown_texts(client.post(f"{JUDGE}start/", follow=True))
     assert shown_texts(client.get(JUDGE))
 
 
-def test_who_has_judged_needs_no_start(client, bob, comparisons):
-    first, _ = comparisons(2)
-    record(bob, first, Choice(Kind.BOTH_BAD), shown=[0, 1], client_key="k")
-    client.force_login(bob)
-    assert shown_texts(client.get(JUDGE))
+def test_guidelines_that_changed_are_shown_again(bobs, project, comparisons):
+    comparisons()
+    project.guideline_versions.create(version=2, text="Shorter is better.")
+    html = bobs.get(JUDGE).content.decode()
+    assert "The guidelines have changed" in html
+    assert "Shorter is better." in html
+    assert shown_texts(bobs.post(f"{JUDGE}start/", follow=True))
+
+
+def test_a_content_warning_is_agreed_to_first(bobs, project, comparisons):
+    comparisons()
+    project.content_warning = "Some answers speak of\nviolence & worse."
+    project.save()
+    html = bobs.get(JUDGE).content.decode()
+    assert "Some answers speak of<br>violence &amp; worse." in html
+    assert not Lease.objects.exists()
+    assert shown_texts(bobs.post(f"{JUDGE}start/", follow=True))
+    assert Seat.objects.get().warning_agreed == project.content_warning
 
 
 def test_without_guidelines_there_is_nothing_to_read_first(client, bob, project, comparisons):
@@ -346,15 +385,15 @@ def test_before_anything_is_sampled_it_says_so(bobs):
     html = bobs.get(JUDGE).content.decode()
     assert "Nothing to judge yet" in html
     assert "There will be something to judge when an admin samples some." in html
-    assert "hx-trigger" not in html
+    assert "data-look-again" not in html
 
 
 def test_when_all_is_judged_it_says_so(bobs, comparisons):
     comparisons()
-    html = choose(bobs, bobs.get(JUDGE), "1", htmx=True).content.decode()
+    html = choose(bobs, bobs.get(JUDGE), "1", script=True).content.decode()
     assert "All done for now" in html
     assert "You have judged 1 comparison today." in html
-    assert "hx-trigger" not in html
+    assert "data-look-again" not in html
     assert 'aria-keyshortcuts="u">Undo' in html
     assert 'name="choice"' not in html
 
@@ -363,7 +402,7 @@ def test_an_admin_is_led_to_the_project(client, alice, comparisons):
     (comparison,) = comparisons()
     record(alice, comparison, Choice(Kind.BOTH_BAD), shown=[0, 1], client_key="k")
     client.force_login(alice)
-    html = client.get(JUDGE).content.decode()
+    html = client.post(f"{JUDGE}start/", follow=True).content.decode()
     assert "Sample more answers, or train on what there is." in html
     assert '<a class="button" href="/p/plain/">The project’s home</a>' in html
 
@@ -376,9 +415,9 @@ def test_while_more_is_sampled_it_looks_by_itself(bobs, comparisons):
     Job.objects.filter(pk=SamplingJob.objects.get().pk).update(status=Job.Status.RUNNING)
     html = bobs.get(JUDGE).content.decode()
     assert "2 prompts are being sampled." in html
-    assert f'hx-get="{JUDGE}" hx-trigger="every 10s"' in html
+    assert "data-look-again" in html
     comparisons()
-    assert shown_texts(bobs.get(JUDGE, headers=HTMX))
+    assert shown_texts(bobs.get(f"{JUDGE}next/"))
 
 
 def test_while_others_hold_the_last_it_looks_by_itself(bobs, dora, project, comparisons):
@@ -386,7 +425,7 @@ def test_while_others_hold_the_last_it_looks_by_itself(bobs, dora, project, comp
     next_lease(dora, project)
     html = bobs.get(JUDGE).content.decode()
     assert "The last comparison lies before other people." in html
-    assert 'hx-trigger="every 10s"' in html
+    assert "data-look-again" in html
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Nowhere/None", "../../etc/passwd", "America", "\0", ""])
@@ -414,7 +453,7 @@ def test_it_requires_a_member(client, charlie, project, url):
 def test_every_member_and_the_operator_may_judge(client, request, person, comparisons):
     comparisons()
     client.force_login(request.getfixturevalue(person))
-    assert shown_texts(client.get(f"{JUDGE}?start=1"))
+    assert shown_texts(client.post(f"{JUDGE}start/", follow=True))
 
 
 def test_it_rejects_the_wrong_method(bobs, comparisons):
@@ -440,10 +479,10 @@ def test_the_loop_takes_so_many_queries_whatever_it_shows(bobs, comparisons, dja
     comparisons(3, answers=8)
     page = bobs.get(JUDGE)
     # session, person, project, comparison
-    # BEGIN, the comparison's lock, client key known?, lease, judgement, SAVEPOINT, its insert, RELEASE, guidelines,
-    #   revision, the slots' completions, pairs, judgement's current, comparison's count, lease's end, COMMIT
-    # BEGIN, the person's lock, expired leases, lease held?, next comparison, still free?, leases beyond two, lease
-    #   made before?, SAVEPOINT, lease, RELEASE, its times, COMMIT
-    # answers, today, left, last judgement
-    with django_assert_num_queries(37):
-        choose(bobs, page, "1", htmx=True)
+    # BEGIN, the comparison's lock, client key known?, lease's end, judgement, its insert, revision, the slots'
+    #   completions, pairs, judgement's current, excluded?, comparison's count, what is left; the person's leases, seat,
+    #   next comparison, seat's place, lease, COMMIT
+    # guidelines, answers, today, left
+    # and on PostgreSQL: the person's lock, twice; still free, now that it is locked?
+    with django_assert_num_queries(27 + 3 * connection.features.has_select_for_update):
+        choose(bobs, page, "1", script=True)

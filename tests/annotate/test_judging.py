@@ -13,7 +13,7 @@ from annotate.judging import (
     best_of,
     in_words,
     judged_since,
-    last_judgement,
+    last_said,
     pairs_of,
     read_ranking,
     record,
@@ -90,7 +90,9 @@ def test_it_says_what_a_ranking_looks_like():
 def test_it_works(bob, project, comparisons):
     (comparison,) = comparisons()
     lease = next_lease(bob, project)
-    revision = record(bob, comparison, best_of(1, 2), shown=lease.shown, client_key=key())
+    seen = {"shown": lease.shown, "opened_at": lease.opened_at, "guidelines": project.guidelines().pk}
+    revision = record(bob, comparison, best_of(1, 2), client_key=key(), seconds=7.5, **seen)
+    assert revision.seconds == 7.5
     assert (revision.number, revision.kind, revision.tiers, revision.shown) == (1, "ranked", [[1], [0]], lease.shown)
     assert revision.guidelines.version == 1
     assert not revision.late
@@ -230,7 +232,7 @@ def test_the_same_take_back_twice_goes_back_one(bob, project, comparisons):
     judge(bob, second, tie(2))
     assert take_back(bob, project, "once").comparison == second
     assert take_back(bob, project, "once").comparison == second
-    assert last_judgement(bob, project).comparison == first
+    assert last_said(bob, project).judgement.comparison == first
 
 
 def test_a_skip_can_be_taken_back(bob, project, comparisons):

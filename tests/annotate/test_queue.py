@@ -1,18 +1,34 @@
 """Who gets what next, in one process. tests/annotate/test_races.py has the threads."""
 
 import uuid
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from annotate.judging import Choice, Kind, record, take_back, tie
-from annotate.models import Comparison, Lease
-from annotate.queue import LEASE, held_by_others, lease_to, left_for, next_lease, open_to, prompts_coming
+from annotate.models import Comparison, Lease, Seat
+from annotate.queue import (
+    LEASE,
+    call_back,
+    held,
+    held_by_others,
+    lease_to,
+    leave,
+    left_about,
+    left_for,
+    next_lease,
+    open_to,
+    prompts_coming,
+    stay,
+)
 from generation.models import SamplingJob
 from jobs.models import Job
 from projects.access import add_member
 from projects.models import Membership, Project
+from tests.people import ask_people
 
 
 def judge(person, lease, choice=None):
@@ -31,7 +47,7 @@ def test_it_works(bob, project, comparisons):
         assert sorted(lease.shown) == [0, 1]
         seen.append(lease.comparison_id)
         judge(bob, lease)
-    assert seen == list(Comparison.objects.order_by("shuffle").values_list("pk", flat=True))
+    assert seen == list(Comparison.objects.order_by("place").values_list("pk", flat=True))
     assert left_for(bob, project) == 0
 
 
@@ -75,7 +91,7 @@ def test_a_place_is_taken_while_the_comparison_lies_before_somebody(bob, dora, p
 @pytest.mark.parametrize("overlap", [1, 2, 3])
 def test_a_comparison_is_judged_as_often_as_the_project_asks(alice, bob, dora, project, comparisons, overlap):
     comparisons()
-    project.overlap = overlap
+    ask_people(project, overlap)
     leases = [next_lease(person, project) for person in (alice, bob, dora)]
     assert sum(lease is not None for lease in leases) == overlap
     for person, lease in zip((alice, bob, dora), leases, strict=True):
@@ -86,7 +102,7 @@ def test_a_comparison_is_judged_as_often_as_the_project_asks(alice, bob, dora, p
 
 def test_nobody_gets_what_they_judged(bob, dora, project, comparisons):
     (comparison,) = comparisons()
-    project.overlap = 2
+    ask_people(project, 2)
     judge(bob, next_lease(bob, project))
     assert next_lease(bob, project) is None
     assert next_lease(dora, project).comparison == comparison
@@ -122,8 +138,7 @@ def test_a_person_holds_two_at_most(bob, project, comparisons):
         judge(bob, next_lease(bob, project))
     next_lease(bob, project)
     backs = [take_back(bob, project, f"back {n}") for n in range(3)]
-    held = Lease.objects.filter(person=bob).order_by("opened_at")
-    assert [lease.comparison for lease in held] == [lease.comparison for lease in backs[1:]]
+    assert list(held(bob, project)) == [backs[2], backs[1]]
 
 
 def test_the_most_is_over_all_projects(bob, project, comparisons):
@@ -136,13 +151,137 @@ def test_the_most_is_over_all_projects(bob, project, comparisons):
     assert Lease.objects.filter(person=bob).count() == 2
 
 
-def test_orders_differ_between_people(bob, project, comparisons):
+def test_orders_differ_between_people_and_stay(bob, dora, alice, project, comparisons):
     (comparison,) = comparisons(answers=8)
-    orders = set()
-    for _ in range(8):
-        orders.add(tuple(lease_to(bob, comparison).shown))
-        Lease.objects.all().delete()
-    assert len(orders) > 1  # one chance in 40,320 for each to be the same
+    orders = [tuple(lease_to(person, comparison).shown) for person in (alice, bob, dora)]
+    assert len(set(orders)) == 3  # one chance in 13,000 or so for two to be the same
+    Lease.objects.all().delete()
+    assert [tuple(lease_to(person, comparison).shown) for person in (alice, bob, dora)] == orders
+
+
+def test_the_next_is_fetched_ahead_and_no_third(bob, project, comparisons):
+    comparisons(4)
+    first = next_lease(bob, project)
+    second = next_lease(bob, project, have=[first.comparison_id])
+    assert second.comparison != first.comparison
+    assert next_lease(bob, project, have=[first.comparison_id, second.comparison_id]) is None
+    judge(bob, first)
+    third = next_lease(bob, project, have=[second.comparison_id])
+    assert third.comparison not in (first.comparison, second.comparison)
+    assert next_lease(bob, project) == second
+
+
+def test_whoever_leaves_frees_what_their_page_had(bob, dora, project, comparisons):
+    comparisons(2)
+    first = next_lease(bob, project, visit="a")
+    next_lease(bob, project, have=[first.comparison_id], visit="a")
+    assert next_lease(dora, project) is None
+    next_lease(bob, project, visit="b")  # a reload: the new page comes before the old one is gone
+    leave(bob, project, "a")
+    assert next_lease(dora, project) is None
+    leave(bob, project, "b")
+    assert next_lease(dora, project) is not None
+
+
+def test_staying_renews_and_takes_again_what_is_still_free(bob, dora, project, comparisons):
+    comparisons(2)
+    first = next_lease(bob, project, visit="a")
+    second = next_lease(bob, project, have=[first.comparison_id], visit="a")
+    have = [first.comparison_id, second.comparison_id]
+    leave(bob, project, "a")
+    taken = next_lease(dora, project)
+    stay(bob, project, have, "a")
+    assert [lease.comparison_id for lease in held(bob, project)] == [n for n in have if n != taken.comparison_id]
+    Lease.objects.filter(person=bob).update(expires_at=Now() + timedelta(minutes=1))
+    stay(bob, project, have, "a")
+    assert all(lease.expires_at > timezone.now() + timedelta(minutes=20) for lease in held(bob, project))
+
+
+def test_whoever_has_passed_many_goes_on_where_they_were_and_comes_round(bob, dora, project, comparisons):
+    ask_people(project, 2)
+    made = sorted(comparisons(6), key=lambda comparison: comparison.place)
+    ask_people(project, 2)
+    skipped = next_lease(dora, project)  # bob's search must pass nothing that is free
+    for _ in range(4):
+        judge(bob, next_lease(bob, project))
+    seat = Seat.objects.get(person=bob)
+    assert seat.place == made[3].place
+    # Behind the seat something becomes free; ahead of it comes first, then the rest.
+    take_back(bob, project, "back")
+    leave(bob, project, "")
+    rest = []
+    while lease := next_lease(bob, project):
+        rest.append(lease.comparison_id)
+        judge(bob, lease)
+    assert rest == [made[3].pk, made[4].pk, made[5].pk]
+    assert skipped.comparison_id == made[0].pk
+
+
+def test_what_became_free_behind_is_found_at_the_end(bob, dora, project, comparisons):
+    made = sorted(comparisons(3), key=lambda comparison: comparison.place)
+    lease = next_lease(dora, project)
+    assert lease.comparison_id == made[0].pk
+    for _ in range(2):
+        judge(bob, next_lease(bob, project))
+    assert next_lease(bob, project) is None
+    leave(dora, project, "")
+    assert next_lease(bob, project).comparison_id == made[0].pk
+
+
+def test_what_has_priority_is_given_at_once_to_who_has_passed_its_place(bob, project, comparisons):
+    comparisons(4)
+    for _ in range(2):
+        judge(bob, next_lease(bob, project))
+    (urgent,) = comparisons(1)
+    Comparison.objects.filter(pk=urgent.pk).update(priority=1)
+    call_back(Comparison.objects.get(pk=urgent.pk))
+    assert next_lease(bob, project).comparison_id == urgent.pk
+
+
+def test_what_is_new_at_the_same_priority_waits_its_turn(bob, project, comparisons):
+    comparisons(2)
+    judge(bob, next_lease(bob, project))
+    seat = Seat.objects.get(person=bob).place
+    for comparison in comparisons(3):
+        call_back(comparison)
+    assert Seat.objects.get(person=bob).place == seat
+
+
+def test_what_is_left_is_counted_now_and_then_and_goes_down(bob, project, comparisons, django_assert_num_queries):
+    comparisons(3)
+    lease = next_lease(bob, project)
+    assert left_about(bob, project) == 3
+    judge(bob, lease)
+    with django_assert_num_queries(1):
+        assert left_about(bob, project) == 2
+    take_back(bob, project, "back")
+    assert left_about(bob, project) == 3
+    comparisons(2)
+    assert left_about(bob, project) == 3
+    Seat.objects.update(counted_at=Now() - timedelta(minutes=4))
+    assert left_about(bob, project) == 5
+
+
+def test_a_share_of_the_comparisons_is_judged_by_more(bob, project, comparisons):
+    made = comparisons(40)
+    ask_people(project, 3, percent=50)
+    wanted = Counter(Comparison.objects.values_list("wanted", flat=True))
+    assert set(wanted) == {1, 3}
+    assert 8 < wanted[3] < 32
+    ask_people(project, 3, percent=50)
+    assert Counter(Comparison.objects.values_list("wanted", flat=True)) == wanted
+    ask_people(project, 2, percent=100)
+    assert set(Comparison.objects.values_list("wanted", flat=True)) == {2}
+    assert len(made) == 40
+
+
+def test_a_larger_overlap_opens_what_was_done(bob, dora, project, comparisons):
+    comparisons()
+    judge(bob, next_lease(bob, project))
+    assert next_lease(dora, project) is None
+    ask_people(project, 2)
+    assert next_lease(bob, project) is None
+    assert next_lease(dora, project) is not None
 
 
 def test_other_projects_are_left_alone(bob, project, comparisons):

@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from annotate.judging import Choice, Kind, best_of, record, take_back
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
 from annotate.queue import next_lease
+from tests.people import ask_people
 from tests.threads import together
 
-pytestmark = pytest.mark.usefixtures("shared_database")
+pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
 def crowd(how_many: int) -> list[User]:
@@ -36,7 +37,7 @@ def work(person: User, project) -> Callable[[], int]:
 @pytest.mark.parametrize("overlap", [1, 2])
 def test_the_last_place_is_given_once(project, comparisons, overlap):
     comparisons()
-    project.overlap = overlap
+    ask_people(project, overlap)
     leases = together(*(lambda person=person: next_lease(person, project) for person in crowd(6)))
     assert sum(lease is not None for lease in leases) == overlap
     assert Lease.objects.count() == overlap
@@ -51,7 +52,7 @@ def test_a_crowd_gets_different_comparisons(project, comparisons):
 @pytest.mark.parametrize("overlap", [1, 2])
 def test_a_crowd_judges_each_comparison_as_often_as_asked(project, comparisons, overlap):
     made = comparisons(8)
-    project.overlap = overlap
+    ask_people(project, overlap)
     people = crowd(4)
     together(*(work(person, project) for person in people))
     # A place that lay before somebody at the very end is judged by whoever looks again.
