@@ -12,11 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Max, OuterRef, QuerySet, Subquery
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from annotate.judging import Choice, pairs_of
-from annotate.models import Comparison, Revision
+from annotate.models import Comparison, Revision, excluded
 from generation.models import Completion
 from jobs.files import whole_file
 from projects.models import Project, Prompt
@@ -42,69 +42,87 @@ class PartCount:
     pairs: int = 0
 
 
-def counted_revisions(project: Project, as_of: int) -> "QuerySet[Revision]":
-    """Return the rankings that counted when revision `as_of` was the newest: the last of each judgement's chain."""
-    known = Revision.objects.filter(pk__lte=as_of)
+def counted_revisions(dataset: Dataset) -> "QuerySet[Revision]":
+    """Return the rankings that count in a dataset: each judgement's last one when revision `as_of` was the newest.
+
+    Who found all answers bad and wrote a better one has ranked: the own answer over the others.
+    A settlement that stood then wins over the votes on its comparison, unless the dataset leaves settlements aside.
+    Votes of people who were left out when the dataset was made are none.
+    """
+    ranks = Q(kind=Revision.Kind.RANKED) | Q(kind=Revision.Kind.BOTH_BAD, edit__isnull=False)
+    known = Revision.objects.filter(project=dataset.project, pk__lte=dataset.as_of)
     newest = known.filter(judgement=OuterRef("judgement")).order_by("-pk").values("pk")[:1]
-    of_project = known.filter(
-        judgement__comparison__project=project, judgement__comparison__purpose=Comparison.Purpose.TRAIN
-    )
-    return of_project.filter(pk=Subquery(newest), kind=Revision.Kind.RANKED)
+    last = known.filter(pk=Subquery(newest), judgement__comparison__purpose=Comparison.Purpose.TRAIN)
+    votes = last.filter(judgement__settles=False).exclude(excluded(dataset.created_at, ""))
+    if dataset.settlements == Dataset.Settlements.ASIDE:
+        return votes.filter(ranks)
+    settling = last.filter(judgement__settles=True).exclude(kind=Revision.Kind.WITHDRAWN)
+    settled = settling.values("judgement__comparison")
+    counting = Q(pk__in=settling.values("pk")) | Q(pk__in=votes.exclude(judgement__comparison__in=settled).values("pk"))
+    return known.filter(counting, ranks)
 
 
 def newest_revision(project: Project) -> int:
-    newest: int | None = Revision.objects.filter(judgement__comparison__project=project).aggregate(pk=Max("pk"))["pk"]
+    newest: int | None = Revision.objects.filter(project=project).aggregate(pk=Max("pk"))["pk"]
     return newest or 0
 
 
-def newest_dataset(project: Project) -> Dataset | None:
+def newest_dataset(project: Project, settlements: str) -> Dataset | None:
     """Return the newest dataset if it holds just what counts now: a skip, for one, changes nothing."""
-    newest = project.datasets.order_by("-number").first()
+    newest = project.datasets.filter(settlements=settlements).order_by("-number").first()
     if newest is None:
         return None
     then, now = (
-        list(counted_revisions(project, as_of).order_by("pk").values_list("pk", flat=True))
-        for as_of in (newest.as_of, newest_revision(project))
+        list(counted_revisions(dataset).order_by("pk").values_list("pk", flat=True))
+        for dataset in (newest, all_by_now(project, settlements))
     )
     return newest if then == now else None
 
 
+def all_by_now(project: Project, settlements: str) -> Dataset:
+    """Return a dataset, not stored and without a number, of all that counts now."""
+    return Dataset(project=project, as_of=newest_revision(project), settlements=settlements, created_at=Now())
+
+
 @transaction.atomic
-def numbered_dataset(project: Project, user: User | None = None) -> Dataset:
+def numbered_dataset(project: Project, user: User | None = None, settlements: str = Dataset.Settlements.WIN) -> Dataset:
     """Return the newest dataset if nothing that counts was judged since, else a new one, not frozen yet.
 
     Raises:
         NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
     """
     Project.objects.select_for_update().get(pk=project.pk)  # asked twice at once, it is one dataset
-    return newest_dataset(project) or new_dataset(project, user)
+    return newest_dataset(project, settlements) or new_dataset(project, user, settlements)
 
 
 @transaction.atomic
-def new_dataset(project: Project, user: User | None = None) -> Dataset:
+def new_dataset(project: Project, user: User | None = None, settlements: str = Dataset.Settlements.WIN) -> Dataset:
     """Number a dataset of all that is judged by now. `freeze` writes it.
 
     Raises:
         NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
     """
     Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
-    as_of = newest_revision(project)
-    trainable = counted_revisions(project, as_of).filter(pairs__prompt__side=Prompt.Side.TRAIN)
+    dataset = all_by_now(project, settlements)
+    trainable = counted_revisions(dataset).filter(pairs__prompt__side=Prompt.Side.TRAIN)
     if not trainable.exists():
         raise NothingToTrainOn(
             f"{project} has no preference pair to train on. Judge some answers to prompts that are not held out first."
         )
     number = project.datasets.aggregate(most=Max("number"))["most"] or 0
-    return Dataset.objects.create(project=project, number=number + 1, as_of=as_of, created_by=user)
+    dataset.number, dataset.created_by = number + 1, user
+    dataset.save()
+    dataset.refresh_from_db()
+    return dataset
 
 
-def current_dataset(project: Project, user: User | None = None) -> Dataset:
+def current_dataset(project: Project, user: User | None = None, settlements: str = Dataset.Settlements.WIN) -> Dataset:
     """Return the dataset of all that is judged by now, frozen.
 
     Raises:
         NothingToTrainOn: see `numbered_dataset`.
     """
-    dataset = numbered_dataset(project, user)
+    dataset = numbered_dataset(project, user, settlements)
     freeze(dataset)
     return dataset
 
@@ -144,7 +162,7 @@ def freeze(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> None:
 
 def _list_revisions(dataset: Dataset) -> None:
     """Note which revisions the dataset came from, in transactions of a few milliseconds."""
-    ids = list(counted_revisions(dataset.project, dataset.as_of).values_list("pk", flat=True))
+    ids = list(counted_revisions(dataset).values_list("pk", flat=True))
     for start in range(0, len(ids), BATCH):
         dataset.revisions.add(*ids[start : start + BATCH])
 
@@ -152,10 +170,10 @@ def _list_revisions(dataset: Dataset) -> None:
 def groups(dataset: Dataset, part: str) -> Iterator[dict[str, Any]]:
     """Yield the preference groups of a part: one comparison each, in the trainer's format."""
     revisions = (
-        counted_revisions(dataset.project, dataset.as_of)
+        counted_revisions(dataset)
         .filter(judgement__comparison__prompt__side=part)
         .order_by("judgement__comparison", "pk")
-        .select_related("judgement")
+        .select_related("judgement", "edit__context")
     )
     by_comparison = groupby(revisions.iterator(BATCH), key=lambda revision: revision.judgement.comparison_id)
     for comparison_id, rankings in by_comparison:
@@ -172,25 +190,36 @@ def _group(comparison_id: int, rankings: list[Revision]) -> dict[str, Any]:
         "comparison": comparison_id,
         "prompt_id": comparison.prompt.external_id or comparison.prompt.digest,
         "prompt": comparison.prompt.messages,
-        "completions": [
-            {
-                "id": answers[number].pk,
-                "text": answers[number].text,
-                "token_ids": answers[number].token_ids,
-                "tokenizer": _tokenizer(answers[number]),
-                "finish_reason": answers[number].finish_reason,
-            }
-            for number in range(comparison.slots)
-        ],
-        "rankings": [
-            {"tiers": ranking.tiers, "unordered": ranking.unordered, "weight": 1, "revision": ranking.pk}
-            for ranking in rankings
-        ],
+        "completions": [_completion(answers[number]) for number in range(comparison.slots)],
+        "rankings": [],
     }
+    for ranking in rankings:
+        tiers, unordered = ranking.tiers, ranking.unordered
+        if ranking.edit:
+            tiers, unordered = tiers_with_edit(ranking, len(group["completions"]), comparison.slots)
+            group["completions"].append(_completion(ranking.edit))
+        group["rankings"].append({"tiers": tiers, "unordered": unordered, "weight": 1, "revision": ranking.pk})
     if comparison.context:
         group["prompt_token_ids"] = comparison.context.token_ids
         group["tokenizer"] = comparison.context.tokenizer_fingerprint
     return group
+
+
+def tiers_with_edit(revision: Revision, place: int, slots: int) -> tuple[list[list[int]], list[int]]:
+    """Return tiers and unordered tiers with the person's own answer, the completion at `place`, above all others."""
+    if revision.kind == Revision.Kind.RANKED:
+        return [[place], *revision.tiers], [index + 1 for index in revision.unordered]
+    return [[place], list(range(slots))], [1]  # all bad, and not compared with each other
+
+
+def _completion(completion: Completion) -> dict[str, Any]:
+    return {
+        "id": completion.pk,
+        "text": completion.text,
+        "token_ids": completion.token_ids,
+        "tokenizer": _tokenizer(completion),
+        "finish_reason": completion.finish_reason,
+    }
 
 
 def _tokenizer(completion: Completion) -> str | None:

@@ -9,10 +9,12 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from annotate.models import Comparison, PreferencePair
+from annotate.review import LeftOut, left_out
 from generation.models import Completion, SamplingItem
+from jobs.charts import Chart, shares
 from jobs.models import Job
 from projects.models import Project, Prompt
-from train.charts import Chart, round_charts, shares
+from train.charts import round_charts
 from train.engine.output import terminal_line
 from train.models import Round, RoundMetric
 
@@ -32,6 +34,7 @@ class PairFigures:
     people: int
     new: int  # training pairs judged since the last round's dataset
     last_round: int | None  # its number
+    left_out: LeftOut
 
 
 def pair_figures(project: Project) -> PairFigures:
@@ -49,7 +52,7 @@ def pair_figures(project: Project) -> PairFigures:
         people=Count("revision__person", filter=train, distinct=True),
         new=Count("pk", filter=train & Q(revision__gt=since)),
     )
-    return PairFigures(**figures, last_round=last.number if last else None)
+    return PairFigures(**figures, last_round=last.number if last else None, left_out=left_out(project))
 
 
 def held_out_accuracy(round: Round) -> str:

@@ -14,13 +14,21 @@ from projects.models import Project
 class Dataset(models.Model):
     """A numbered, frozen, hashed set of groups with a train and a held-out part.
 
-    It holds the revisions that counted when revision number `as_of` was the newest: revisions never change, so
-    freezing can be repeated and gives the same bytes.
+    It holds the revisions that counted when revision number `as_of` was the newest, and those who were left out when
+    it was made: revisions and exclusions never change but by dates, so freezing can be repeated and gives the same
+    bytes.
     """
+
+    class Settlements(models.TextChoices):
+        """What becomes of the votes on a comparison that an admin has settled."""
+
+        WIN = "win", "win over the votes"
+        ASIDE = "aside", "are left aside"
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
     number = models.PositiveIntegerField()
     as_of = models.PositiveBigIntegerField(help_text="The newest revision's id when the dataset was asked for.")
+    settlements = models.CharField(max_length=5, choices=Settlements.choices, default=Settlements.WIN)
     revisions = models.ManyToManyField(Revision, related_name="datasets")
     frozen_at = models.DateTimeField(null=True)
     train_groups = models.PositiveIntegerField(default=0)

@@ -51,7 +51,7 @@ def launch_round(
         NothingToTrainOn: no judgement prefers one answer to another.
         ConfigError: a setting is out of its range.
     """
-    dataset = numbered_dataset(project, user)
+    dataset = numbered_dataset(project, user, chosen.settlements)
     number = (project.rounds.aggregate(most=Max("number"))["most"] or 0) + 1
     round = Round(
         queue=Job.Queue.TRAINING,

@@ -95,6 +95,7 @@ def datasets(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
     page = Paginator(project.datasets.order_by("-number"), A_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "tab": "datasets", "page": page, "pairs": pair_figures(project)}
+    context["settlements"] = Dataset.Settlements.choices
     return render(request, "train/datasets.html", context)
 
 
@@ -102,7 +103,9 @@ def datasets(request: HtmxRequest, slug: str) -> HttpResponse:
 def freeze_dataset(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
     try:
-        dataset = current_dataset(project, request.user)
+        aside = request.POST.get("settlements") == Dataset.Settlements.ASIDE
+        rule = Dataset.Settlements.ASIDE if aside else Dataset.Settlements.WIN
+        dataset = current_dataset(project, request.user, rule)
     except NothingToTrainOn as error:
         messages.warning(request, str(error))
     else:

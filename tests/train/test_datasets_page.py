@@ -71,5 +71,5 @@ def test_queries(page, project, policy, judged, django_assert_num_queries):
     for _ in range(3):
         launch_round(project, policy, RoundSettings())
     # 1 session, 2 person, 3 project, 4 membership; datasets: 5 count, 6 page; pairs: 7 last round, 8 figures
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         page.get(ADDRESS)

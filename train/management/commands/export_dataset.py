@@ -19,12 +19,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's name in addresses, such as demo")
         parser.add_argument("--dataset", type=int, help="its number; without it, all that is judged by now is frozen")
+        parser.add_argument(
+            "--settlements",
+            choices=Dataset.Settlements.values,
+            default=Dataset.Settlements.WIN,
+            help="whether settlements win over the votes, or are left aside, in a dataset that is frozen now",
+        )
         parser.add_argument("--part", choices=PARTS, default=Prompt.Side.TRAIN)
         parser.add_argument("--output", default="-", help="a file, or - for the terminal")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = project_named(options["project"])
-        dataset = find_dataset(project, options["dataset"])
+        dataset = find_dataset(project, options["dataset"], options["settlements"])
         try:
             lines = export(dataset, options["part"])
             if options["output"] == "-":
@@ -49,10 +55,10 @@ def write(lines: Iterator[str], path: Path) -> None:
         raise CommandError(f"--output: {path} cannot be written: {error.strerror}.") from error
 
 
-def find_dataset(project: Project, number: int | None) -> Dataset:
+def find_dataset(project: Project, number: int | None, settlements: str) -> Dataset:
     if number is None:
         try:
-            return current_dataset(project)
+            return current_dataset(project, settlements=settlements)
         except NothingToTrainOn as error:
             raise CommandError(str(error)) from error
     dataset: Dataset | None = project.datasets.filter(number=number).first()
