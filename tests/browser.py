@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -40,3 +40,10 @@ def visit(browser: Browser, server: str, user: User, **options: object) -> Brows
     window.set_default_timeout(5_000)
     window.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": server}])
     return window
+
+
+def start_judging(page: Page) -> None:
+    """Open the judge page for the first time, the guidelines read."""
+    page.goto("/p/plain/judge/")
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name="Start judging").click()

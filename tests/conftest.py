@@ -1,9 +1,12 @@
 """What all tests share: people with fixed parts, and short factories."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 
 from annotate.models import Comparison
 from generation.engine import Answer, Parameters, Sampled
@@ -15,10 +18,23 @@ from projects.access import add_member
 from projects.models import Membership, Project, Prompt
 from projects.prompts import import_prompts, lines_to_jsonl, run_import
 from tests.browser import browser  # noqa: F401  (a fixture)
-from tests.threads import shared_database  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory):
+    """SQLite in a file, as in production: threads have connections of their own, which a database in memory has not."""
+    database = connections["default"].settings_dict
+    if database["ENGINE"] == "jobs.sqlite":
+        in_memory = Path("/dev/shm")
+        folder = Path(tempfile.mkdtemp(dir=in_memory)) if in_memory.is_dir() else tmp_path_factory.mktemp("database")
+        database["TEST"]["NAME"] = str(folder / "test.sqlite3")
+        yield
+        shutil.rmtree(folder)
+    else:
+        yield
 
 
 @pytest.fixture(autouse=True)

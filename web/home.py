@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.judging import COUNTED
-from annotate.models import Comparison, Judgement, PreferencePair, Revision
+from annotate.models import REAL, Comparison, Judgement, PreferencePair, Revision
 from annotate.queue import left_for
+from annotate.review import LeftOut, left_out
 from generation.models import Policy, SamplingItem, SamplingJob
 from generation.sampling import asked_for
 from jobs.devices import online_devices
@@ -45,10 +46,10 @@ def entries(person: User, projects: Iterable[Project]) -> list[Entry]:
 
 def waiting_for(person: User, projects: list[Project]) -> dict[int, int]:
     """Return what `annotate.queue.left_for` says of each project, by its id, in one query."""
-    judged = Judgement.objects.filter(person=person).exclude(current__kind=Revision.Kind.WITHDRAWN)
+    judged = Judgement.objects.votes().filter(person=person).exclude(current__kind=Revision.Kind.WITHDRAWN)
     others = Count("leases", filter=Q(leases__expires_at__gt=Now()) & ~Q(leases__person=person))
-    unfinished = Comparison.objects.filter(project__in=projects, judged__lt=F("project__overlap"))
-    free = unfinished.annotate(others=others).filter(judged__lt=F("project__overlap") - F("others"))
+    unfinished = Comparison.objects.filter(project__in=projects, judged__lt=F("wanted"))
+    free = unfinished.annotate(others=others).filter(judged__lt=F("wanted") - F("others"))
     open_to_person = free.exclude(pk__in=judged.values("comparison"))
     counts = Comparison.objects.filter(pk__in=open_to_person.values("pk")).values_list("project")
     return dict(counts.annotate(Count("pk")))
@@ -77,6 +78,7 @@ class Loop:
     policy: Policy | None = None  # in use: what the last good round made, or else the base sampled last
     policy_round: Round | None = None  # that made it
     jobs: list[PromptImport | SamplingJob | Round] = field(default_factory=list)  # queued or running
+    left_out: LeftOut = LeftOut(0, 0)
 
     @property
     def importing(self) -> PromptImport | None:
@@ -120,13 +122,14 @@ def loop_of(project: Project, person: User) -> Loop:
         **_prompts_and_answers(project),
         **_judgements(project),
         **_pairs(project),
-        open_comparisons=project.comparisons.filter(judged__lt=project.overlap).count(),
+        open_comparisons=project.comparisons.filter(judged__lt=F("wanted")).count(),
         to_judge=left_for(person, project),
         last_round=last_round,
         last_sampling=last_sampling,
         policy=policy,
         policy_round=policy_round,
         jobs=active_jobs(project),
+        left_out=left_out(project),
     )
 
 
@@ -143,7 +146,8 @@ def _prompts_and_answers(project: Project) -> dict[str, int]:
 
 
 def _judgements(project: Project) -> dict[str, int]:
-    counted = Judgement.objects.filter(comparison__project=project, current__kind__in=COUNTED)
+    real = Judgement.objects.votes().filter(comparison__project=project, comparison__purpose__in=REAL)
+    counted = real.filter(current__kind__in=COUNTED)
     lately = Q(current__submitted_at__gt=Now() - LATELY)
     return counted.aggregate(
         judgements=Count("pk"),

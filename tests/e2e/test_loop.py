@@ -71,7 +71,7 @@ def make_project(page: Page) -> None:
     page.get_by_role("link", name="People").click()
     for name, role in (("admin", "admin"), ("anna", "annotator"), ("ben", "annotator")):
         page.fill("[name=username]", name)
-        page.locator("select[name=role]").select_option(role)
+        page.locator("#id_role").select_option(role)
         page.get_by_role("button", name="Add the person").click()
         expect(page.get_by_role("row", name=re.compile(f"^{name}"))).to_be_visible()
 

@@ -8,9 +8,13 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
+from annotate.gold import add
 from annotate.judging import best_of, record
 from annotate.queue import next_lease
+from annotate.review import exclude, settle
+from annotate.review_forms import BEGINNING
 from generation.models import SamplingJob
+from projects.invitations import invite
 from projects.models import Membership, Prompt
 from train.datasets import freeze
 from train.recipes import RoundSettings
@@ -18,6 +22,7 @@ from train.rounds import launch_round
 
 ROLES = ("anonymous", "charlie", "bob", "alice", "olga")  # nobody, a stranger, an annotator, an admin, an operator
 TO_SIGN_IN = "sent to sign in"
+TO_JOIN = "sent to sign in and back to the link"
 LET_IN = "let in"  # and then refused for the empty form, each page in its way
 
 
@@ -63,6 +68,18 @@ TABLE = [
     ("add_person", admins(200, post={})),
     ("change_person", admins(302, arguments={"pk": "dora"}, post={"role": "annotator"})),
     ("remove_person", admins(302, arguments={"pk": "dora"}, post={})),
+    ("make_link", admins(200, post={})),
+    ("withdraw_link", admins(302, arguments={"pk": "link"}, post={})),
+    ("leave_project", Row((TO_SIGN_IN, 404, 200, 200, 404))),
+    ("leave_project", Row((TO_SIGN_IN, 404, 302, 302, 404), post={})),
+    ("join", Row((200, 200, 302, 302, 200), arguments={"token": "token"})),
+    ("join", Row((TO_JOIN, 302, 302, 302, 302), arguments={"token": "token"}, post={})),
+    ("join", Row((404, 404, 404, 404, 404), arguments={"token": "1.forged"})),
+    ("join_with_new_account", Row((200, 302, 302, 302, 302), arguments={"token": "token"}, post={})),
+    ("accounts", operators(200)),
+    ("deactivate_account", operators(200, arguments={"pk": "charlie"})),
+    ("deactivate_account", operators(302, arguments={"pk": "charlie"}, post={})),
+    ("reactivate_account", operators(302, arguments={"pk": "charlie"}, post={})),
     ("settings", admins(200)),
     ("settings", admins(200, post={})),
     ("sampling", admins(200)),
@@ -76,7 +93,31 @@ TABLE = [
     ("judge", members(200)),
     ("submit", members(LET_IN, arguments={"comparison": "comparison"}, post={})),
     ("take_back", members(LET_IN, post={})),
+    ("start_judging", members(302, post={})),
+    ("upcoming", members(200)),
+    ("stay", members(204, post={})),
+    ("leave", members(204, post={})),
+    ("mine", members(200)),
+    ("again", Row((TO_SIGN_IN, 404, 404, 404, 404), arguments={"comparison": "comparison"})),
+    ("edit", Row((TO_SIGN_IN, 404, 404, 404, 404), arguments={"comparison": "comparison", "of": 1})),
     ("guidelines", members(200)),
+    ("practice", members(200)),
+    ("practise_again", members(302, post={})),
+    ("practise", members(404, arguments={"comparison": "comparison"}, post={})),
+    ("practise", members(200, arguments={"comparison": "practice"}, post={})),
+    ("practice_feedback", members(302, arguments={"comparison": "practice"})),
+    ("review", admins(200)),
+    ("review_comparison", admins(200, arguments={"pk": "comparison"})),
+    ("settle", admins(200, arguments={"pk": "comparison"}, post={})),
+    ("unsettle", admins(302, arguments={"pk": "comparison"}, post={})),
+    ("gold", admins(200)),
+    ("add_gold", admins(302, post={})),
+    ("add_damaged", admins(200, post={})),
+    ("take_out_gold", admins(302, arguments={"pk": "check"}, post={})),
+    ("exclude_person", admins(302, post={})),
+    ("lift_exclusion", admins(302, arguments={"pk": "exclusion"}, post={})),
+    ("numbers", admins(200)),
+    ("numbers_json", admins(200)),
     ("rounds", admins(200)),
     ("launch_round", admins(200)),
     ("launch_round", admins(200, post={})),
@@ -90,7 +131,7 @@ TABLE = [
 
 
 @pytest.fixture
-def ids(project, policy, alice, bob, dora, charlie, olga, add_prompts, sampled) -> dict[str, int]:
+def ids(project, policy, alice, bob, dora, charlie, olga, add_prompts, sampled) -> dict[str, int | str]:
     """A project with something at every address."""
     prompts = add_prompts("One?", "Two?")
     Prompt.objects.update(side=Prompt.Side.TRAIN)
@@ -100,7 +141,21 @@ def ids(project, policy, alice, bob, dora, charlie, olga, add_prompts, sampled) 
     freeze(launch_round(project, policy, RoundSettings()).dataset)
     left = next(comparison for comparison in comparisons if comparison != lease.comparison)
     membership = Membership.objects.get(user=dora)
-    return {"job": SamplingJob.objects.get().pk, "comparison": left.pk, "dora": membership.pk}
+    link = invite(project, alice, role="annotator", days=1, most_uses=None)
+    settle(comparisons[0], best_of(0, 2), alice, [0, 1])
+    practice = add([comparisons[0]], "practice", alice)[0]
+    exclusion = exclude(project, bob, BEGINNING, alice)
+    return {
+        "practice": practice.pk,
+        "check": practice.check_made.pk,
+        "exclusion": exclusion.pk,
+        "job": SamplingJob.objects.get().pk,
+        "comparison": left.pk,
+        "dora": membership.pk,
+        "link": link.pk,
+        "token": link.get_absolute_url().split("/")[2],
+        "charlie": charlie.pk,
+    }
 
 
 def patterns(found: list[Any]) -> list[URLPattern]:
@@ -112,7 +167,7 @@ def test_every_address_is_in_the_table():
     assert names == {name for name, _ in TABLE}
 
 
-def address(name: str, row: Row, ids: dict[str, int]) -> str:
+def address(name: str, row: Row, ids: dict[str, int | str]) -> str:
     pattern = next(one for one in patterns(get_resolver().url_patterns) if one.name == name)
     arguments = {key: ids.get(value, value) for key, value in row.arguments.items()}
     if "slug" in pattern.pattern.converters:
@@ -138,7 +193,9 @@ def test_every_address_answers_as_it_should(client, django_user_model, ids, role
         status = row.statuses[ROLES.index(role)]
         let_in = status == LET_IN and answer.status_code in (200, 302, 400) and not sent_away
         line = f"{'GET' if row.post is None else 'POST'} {url}"
-        found[line] = TO_SIGN_IN if sent_away else LET_IN if let_in else answer.status_code
+        to_join = answer.status_code == 302 and answer.headers["Location"] == f"/sign-in/?next={url}" and row.post == {}
+        gone = TO_SIGN_IN if sent_away else TO_JOIN if to_join else None
+        found[line] = gone or (LET_IN if let_in else answer.status_code)
         expected[line] = status
     assert found == expected
 

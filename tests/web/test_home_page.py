@@ -10,6 +10,7 @@ from annotate.models import Lease, Revision
 from annotate.queue import left_for, next_lease
 from projects.access import add_member
 from projects.models import Membership, Project
+from tests.people import ask_people
 from web.home import waiting_for
 
 URL = "/"
@@ -60,7 +61,7 @@ def test_an_operator_without_projects_is_told_to_make_one(client, olga):
 
 def test_what_waits_is_counted_as_the_queue_counts_it(project, bob, dora, alice, add_prompts, sampled):
     """One query for all projects says the same as `left_for`, whatever was judged, leased or taken back."""
-    Project.objects.filter(pk=project.pk).update(overlap=2)
+    ask_people(project, 2)
     project.refresh_from_db()
     other = Project.objects.create(name="Other", slug="other")
     prompts = add_prompts(*(f"Question {number}?" for number in range(6)))

@@ -175,7 +175,7 @@ def test_its_queries_do_not_grow(client, alice, project, policy, judged, device,
     # last round, last sampling job, last good round with its policy, prompts, sampling items, judgements,
     # rounds, pairs, open comparisons, those open to her, active jobs;
     # devices, running jobs' queues with the unheard; the newest rounds.
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(19):
         client.get(URL)
 
 
