@@ -19,7 +19,7 @@ FAST := not (integration or vllm or browser or fault or gpu)
 REQUIREMENTS := requirements.txt requirements-cpu.txt $(wildcard requirements/*.txt)
 export WINNOW_HOME
 
-.PHONY: help setup run demo-model test postgres browser lint unit learn clean
+.PHONY: help setup run demo-model test postgres browser lint unit learn judging soak screenshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,6 +89,15 @@ browser: $(VENV)/.installed-dev
 
 learn: $(VENV)/.installed-dev demo-model ## Measure that the loop learns, both ways (about 20 minutes on two cores)
 	$(PY) -m benchmarks.learn
+
+judging: $(VENV)/.installed-dev ## Measure the annotators' loop beside Label Studio and the floor (about an hour)
+	$(PY) -m benchmarks.annotate
+
+soak: $(VENV)/.installed-dev ## Kill the web server under 64 annotators and see that nothing is lost (ten minutes)
+	$(PY) -m benchmarks.soak_annotate
+
+screenshots: $(VENV)/.installed-dev browser ## Take the pictures in docs/screenshots again
+	$(PY) -m benchmarks.screenshots
 
 clean: ## Remove the installation, but not the data folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
