@@ -6,8 +6,9 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.core import signing
 
-from annotate.models import Comparison
+from annotate.models import Comparison, Slot
 from generation.models import Completion
+from jobs.prepared import Given, Prepared
 from projects.models import Prompt
 
 SALT = "annotate.blind"
@@ -34,13 +35,19 @@ class BrokenSeal(ValueError):
     """The seal was not made by us, or for another person or comparison."""
 
 
+_texts = Prepared(
+    lambda: (
+        Slot.objects.filter(comparison=Given("comparison"))
+        .order_by("-pk")
+        .values_list("number", "completion__text", "completion__finish_reason")
+    )
+)
+
+
 def answers(comparison: Comparison, shown: list[int]) -> list[Answer]:
     """Return the answers in the order shown. Of those that read the same the first stands for all. One query."""
-    rows = comparison.answers.order_by("-pk")
-    by_slot = {
-        slot: (text, finish == Completion.Finish.LENGTH)
-        for slot, text, finish in rows.values_list("number", "completion__text", "completion__finish_reason")
-    }
+    rows = _texts(comparison=comparison.pk)
+    by_slot = {slot: (text, finish == Completion.Finish.LENGTH) for slot, text, finish in rows}
     return [Answer(number, *by_slot[slot]) for number, slot in enumerate(shown, start=1)]
 
 

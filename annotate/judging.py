@@ -7,12 +7,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import CharField, Count, DateTimeField, F, QuerySet
 from django.db.models.functions import Now
 
 from annotate.edits import Edit, store_edit
-from annotate.models import Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat
+from annotate.models import Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat, Slot
 from annotate.queue import lease_in_front, one_at_a_time
+from jobs.prepared import Given, Prepared
 from projects.models import Project
 
 Kind = Revision.Kind
@@ -80,6 +81,21 @@ def pairs_of(choice: Choice) -> list[tuple[int, int]]:
     ]
 
 
+PERSON, PROJECT, COMPARISON = Given("person"), Given("project"), Given("comparison")
+_locked = Prepared(lambda: Comparison.objects.select_for_update(of=("self",)).filter(pk=COMPARISON))
+_sent_before = Prepared(lambda: Revision.objects.filter(person=PERSON, client_key=Given("client_key", CharField())))
+_vote = Prepared(
+    lambda: Judgement.objects.votes().filter(comparison=COMPARISON, person=PERSON).select_related("current")
+)
+_left_out = Prepared(
+    lambda: Exclusion.objects.filter(project=PROJECT, person=PERSON, lifted_at=None).values_list("since", flat=True)
+)
+# Completions that read the same share a slot: the first of them stands for all.
+_completions = Prepared(
+    lambda: Slot.objects.filter(comparison=COMPARISON).order_by("-pk").values_list("number", "completion")
+)
+
+
 @transaction.atomic(savepoint=False)
 def record(
     person: User,
@@ -102,9 +118,9 @@ def record(
     if not settles:
         one_at_a_time(person)  # first the person, then the comparison: always in this order
     # The row's lock: two submits for one comparison take turns.
-    comparison = Comparison.objects.select_for_update(of=("self",)).get(pk=comparison.pk)
-    if known := Revision.objects.filter(person=person, client_key=client_key).values_list("pk", flat=True).first():
-        return Revision.objects.get(pk=known)
+    (comparison,) = _locked(comparison=comparison.pk)
+    if known := _sent_before.first(person=person.pk, client_key=client_key):
+        return known
     in_time = not settles and _end_lease(person, comparison)
     judgement = _judgement(person, comparison, settles)
     before = judgement.current
@@ -130,8 +146,7 @@ def record(
         client_key=client_key,
     )
     _write_pairs(revision, comparison, choice)
-    judgement.current = revision
-    judgement.save(update_fields=["current"])
+    Judgement.objects.filter(pk=judgement.pk).update(current=revision)
     if not settles:
         _fill_a_place(person, comparison, before, revision)
     return revision
@@ -139,8 +154,10 @@ def record(
 
 def _judgement(person: User, comparison: Comparison, settles: bool) -> Judgement:
     """Return the judgement that a revision goes to, made if it is the first. The comparison's row is locked."""
-    known = Judgement.objects.filter(comparison=comparison, settles=settles)
-    found = (known if settles else known.filter(person=person)).first()
+    if settles:
+        found = Judgement.objects.filter(comparison=comparison, settles=True).first()
+    else:
+        found = _vote.first(comparison=comparison.pk, person=person.pk)
     return found or Judgement.objects.create(comparison=comparison, person=person, settles=settles)
 
 
@@ -152,8 +169,7 @@ def _end_lease(person: User, comparison: Comparison) -> bool:
 
 def _fill_a_place(person: User, comparison: Comparison, before: Revision | None, now: Revision) -> None:
     """Count a vote towards the overlap, and what is left for the person."""
-    exclusions = Exclusion.objects.filter(project=comparison.project_id, person=person, lifted_at=None)
-    left_out = exclusions.values_list("since", flat=True).first()
+    left_out = _left_out.first(project=comparison.project_id, person=person.pk)
 
     def fills(revision: Revision | None) -> bool:
         if revision is None or revision.kind not in COUNTED:
@@ -172,8 +188,7 @@ def _write_pairs(revision: Revision, comparison: Comparison, choice: Choice) -> 
     decided = pairs_of(choice)
     if not decided and revision.edit is None:
         return
-    # Completions that read the same share a slot: the first of them stands for all.
-    completions = dict(comparison.answers.order_by("-pk").values_list("number", "completion"))
+    completions = dict(_completions(comparison=comparison.pk))
     pairs = [(completions[better], completions[worse]) for better, worse in decided]
     if revision.edit_id:
         pairs = [(revision.edit_id, completions[slot]) for slot in sorted(completions)] + pairs
@@ -217,10 +232,18 @@ def _in_words(revision: Revision) -> str:
 
 def judged_since(person: User, project: Project, moment: datetime) -> int:
     """Return how many comparisons this person has judged since then; what they skipped or took back is none."""
-    return standing(person, project).filter(submitted_at__gte=moment, kind__in=COUNTED).count()
+    return _judged_since.first(person=person.pk, project=project.pk, moment=moment) or 0
 
 
-def standing(person: User, project: Project) -> "QuerySet[Revision]":
+def _count_since() -> "QuerySet[Revision, int]":
+    since = standing(PERSON, PROJECT).filter(submitted_at__gte=Given("moment", DateTimeField()), kind__in=COUNTED)
+    return since.order_by().values("project").annotate(judged=Count("pk")).values_list("judged", flat=True)
+
+
+_judged_since = Prepared(_count_since)
+
+
+def standing(person: User | Given, project: Project | Given) -> "QuerySet[Revision]":
     """Return what this person last said of each comparison and has not taken back, the newest first."""
     votes = Revision.objects.filter(person=person, project=project, judgement__settles=False)
     current = votes.filter(judgement__current=F("pk")).exclude(kind=Kind.WITHDRAWN)

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -15,6 +14,7 @@ from annotate import checks
 from annotate.models import REAL, SHUFFLED, Comparison, Judgement, Lease, Revision, Seat
 from generation.models import SamplingItem, SamplingJob
 from jobs.models import Job
+from jobs.prepared import Given, Prepared
 from projects.models import Project
 
 LEASE = timedelta(minutes=30)
@@ -22,13 +22,17 @@ RENEWED_BELOW = timedelta(minutes=25)  # not at each look: it would be a write t
 MOST_LEASES = 2  # a person: what lies before them, and what comes after it or lay there before they took one back
 MOST_COUNTED = 10_000  # what is left is counted up to here
 COUNT_KEEPS = timedelta(minutes=3)
+FIRST_PLACE = -(2**63)  # before all others
+
+
+PERSON, PROJECT, COMPARISON = Given("person"), Given("project"), Given("comparison")
 
 
 def live() -> Q:
     return Q(expires_at__gt=Now())
 
 
-def open_to(person: User, project: Project) -> "QuerySet[Comparison]":
+def open_to(person: User | Given, project: Project | Given) -> "QuerySet[Comparison]":
     """Return the comparisons with a free place that this person has not judged, in the order of the queue."""
     mine = Judgement.objects.votes().filter(person=person, comparison=OuterRef("pk"))
     others = Lease.objects.filter(live(), comparison=OuterRef("pk")).exclude(person=person)
@@ -44,6 +48,27 @@ def held(person: User, project: Project) -> "QuerySet[Lease]":
     """Return what lies before this person, the first first."""
     mine = Lease.objects.filter(live(), person=person, project=project)
     return mine.select_related("comparison__prompt").order_by("turn", "opened_at", "pk")
+
+
+def _free() -> "QuerySet[Comparison]":
+    """What is open to a person besides a comparison that lies before them, from a place in the queue on."""
+    free = open_to(PERSON, PROJECT).filter(place__gte=Given("place")).exclude(pk=Given("held"))
+    return free.select_related("prompt")
+
+
+_before_person = Prepared(
+    lambda: Lease.objects.filter(person=PERSON).annotate(now=Now()).order_by("turn", "opened_at", "pk")
+)
+_seat = Prepared(lambda: Seat.objects.filter(person=PERSON, project=PROJECT))
+_left_lately = Prepared(
+    lambda: Seat.objects.filter(person=PERSON, project=PROJECT, counted_at__gt=Now() - COUNT_KEEPS).values_list(
+        "left", flat=True
+    )
+)
+_person_locked = Prepared(lambda: User.objects.select_for_update(no_key=True).filter(pk=PERSON).values_list("pk"))
+_first_free = Prepared(lambda: _free().select_for_update(of=("self",))[:1])
+_first_free_unlocked = Prepared(lambda: _free().select_for_update(of=("self",), skip_locked=True)[:1])
+_is_free = Prepared(lambda: _free().filter(pk=COMPARISON).values_list("pk"))
 
 
 @transaction.atomic(savepoint=False)
@@ -62,11 +87,10 @@ def next_lease(
         return waiting
     if len(here) == MOST_LEASES:
         return None
-    seat, _ = Seat.objects.get_or_create(person=person, project=project)
+    seat = _seat.first(person=person.pk, project=project.pk) or Seat.objects.create(person=person, project=project)
     check = checks.due(person, project, seat)
     if check is None:
-        free = open_to(person, project).exclude(pk__in=[lease.comparison_id for lease in here])
-        comparison = _lock_first(free, seat.place, wait)
+        comparison = _lock_first(person, project, seat, here, wait)
         if comparison is None:
             return None
         checks.count_given(seat, place=comparison.place)
@@ -82,8 +106,7 @@ def _renewed(person: User, project: Project, visit: str) -> Sequence[Lease]:
 
     What lies there in this project is theirs for another half hour, and belongs to the page that asks.
     """
-    now: Any = Now()  # of the database, as all times of leases
-    every = list(Lease.objects.filter(person=person).annotate(now=now).order_by("turn", "opened_at", "pk"))
+    every = _before_person(person=person.pk)
     _delete([lease for lease in every if lease.expires_at <= lease.now])
     mine = [lease for lease in every if lease.expires_at > lease.now]
     here = [lease for lease in mine if lease.project_id == project.pk]
@@ -130,24 +153,23 @@ def leave_all(person: User, project: Project | None) -> None:
 def one_at_a_time(person: User) -> None:
     """Let this person's tabs take turns until the transaction ends. SQLite's only write lock does so by itself."""
     if connection.features.has_select_for_update:
-        User.objects.select_for_update(no_key=True).only("pk").get(pk=person.pk)
+        _person_locked(person=person.pk)
 
 
-def _lock_first(free: "QuerySet[Comparison]", passed: int | None, wait: bool) -> Comparison | None:
+def _lock_first(person: User, project: Project, seat: Seat, here: Sequence[Lease], wait: bool) -> Comparison | None:
     """Lock the first comparison with a free place, so that its last place is given away once.
 
     The search goes on where the last one ended: whoever has judged thousands that others have still to judge does
     not walk past them each time. At the end it starts over, for what has become free behind. Those that others have
     locked come last: most often they are about to lose their place.
     """
-    free = free.select_related("prompt")
-    ahead = free if passed is None else free.filter(place__gte=passed)
-    rounds = [(ahead, True), (free, True), (free, False)]
-    for candidates, skip_locked in rounds if wait else rounds[:2]:
-        locking = candidates.select_for_update(of=("self",), skip_locked=skip_locked)
-        while comparison := locking.first():
+    ids = {"person": person.pk, "project": project.pk, "held": here[0].comparison_id if here else 0}
+    ahead = FIRST_PLACE if seat.place is None else seat.place
+    rounds = [(_first_free_unlocked, ahead), (_first_free_unlocked, FIRST_PLACE), (_first_free, FIRST_PLACE)]
+    for locking, place in rounds if wait else rounds[:2]:
+        while comparison := locking.first(**ids, place=place):
             # Asked again under the lock: the place may have been given away in between.
-            if not connection.features.has_select_for_update or candidates.filter(pk=comparison.pk).exists():
+            if not connection.features.has_select_for_update or _is_free(**ids, place=place, comparison=comparison.pk):
                 return comparison
     return None
 
@@ -210,12 +232,10 @@ def left_for(person: User, project: Project) -> int:
 
 def left_about(person: User, project: Project) -> int:
     """Return `left_for` as it was counted some minutes ago, less what this person has judged since."""
-    old = Now() - COUNT_KEEPS
-    seats = Seat.objects.filter(person=person, project=project)
-    if (seat := seats.filter(counted_at__gt=old).first()) and seat.left:
-        return seat.left
+    if known := _left_lately.first(person=person.pk, project=project.pk):
+        return known
     left = left_for(person, project)
-    seats.update(left=left, counted_at=Now())
+    Seat.objects.filter(person=person, project=project).update(left=left, counted_at=Now())
     return left
 
 

@@ -19,10 +19,13 @@ from annotate.edits import LONGEST_EDIT, own_text
 from annotate.forms import ChoiceForm, OnHandForm, SubmitForm
 from annotate.models import Comparison, Judgement, Lease, Revision, Seat
 from jobs.http import HtmxRequest, zone_of
+from jobs.prepared import Given, Prepared
 from projects.access import has_role, is_admin, project_for_member
 from projects.models import Membership, Project
 
 A_PAGE = 20
+
+_comparison = Prepared(lambda: Comparison.objects.filter(project=Given("project"), pk=Given("comparison")))
 
 
 @dataclass
@@ -71,7 +74,9 @@ def upcoming(request: HtmxRequest, slug: str) -> HttpResponse:
 @require_POST
 def submit(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
     project = project_for_member(request.user, slug)
-    judged = get_object_or_404(project.comparisons, pk=comparison)
+    judged = _comparison.first(project=project.pk, comparison=comparison)
+    if judged is None:
+        raise Http404
     form = ChoiceForm(request.POST, person=request.user, comparison=judged)
     if not form.is_valid():
         return _editor_again(request, project, form) or _refused(request, project, form)

@@ -2,8 +2,11 @@
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.db.models import SlugField
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 
+from jobs.prepared import Given, Prepared
 from projects.models import Membership, Project
 
 Person = AbstractUser | AnonymousUser
@@ -18,8 +21,15 @@ def has_role(user: Person, project: Project, *roles: str) -> bool:
     return Membership.objects.filter(project=project, user_id=user.pk or 0, left_at=None, role__in=roles).exists()
 
 
+_of_member = Prepared(lambda: Project.objects.of_member(Given("user")).filter(slug=Given("slug", SlugField())))
+
+
 def project_for_member(user: Person, slug: str) -> Project:
-    return get_object_or_404(Project.objects.visible_to(user), slug=slug)
+    if user.is_staff or user.pk is None:
+        return get_object_or_404(Project.objects.visible_to(user), slug=slug)
+    if project := _of_member.first(user=user.pk, slug=slug):
+        return project
+    raise Http404
 
 
 def project_for_admin(user: Person, slug: str) -> Project:

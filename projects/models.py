@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from jobs.models import Job
+from jobs.prepared import Given, Prepared
 
 
 def usual_flags() -> list[str]:
@@ -24,7 +25,10 @@ def usual_flags() -> list[str]:
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user: "AbstractUser | AnonymousUser") -> "ProjectQuerySet":
         """The projects that this person may open: all for an operator, else those they are a member of."""
-        return self if user.is_staff else self.filter(memberships__user_id=user.pk, memberships__left_at=None)
+        return self if user.is_staff else self.of_member(user.pk)
+
+    def of_member(self, user: "int | Given | None") -> "ProjectQuerySet":
+        return self.filter(memberships__user_id=user, memberships__left_at=None)
 
 
 class Project(models.Model):
@@ -91,7 +95,7 @@ class Project(models.Model):
 
     def guidelines(self) -> "Guidelines | None":
         """Return the newest version of the guidelines. One query."""
-        return self.guideline_versions.order_by("-version").first()
+        return _newest_guidelines.first(project=self.pk)
 
     def who_judges(self) -> str:
         """Return in a sentence how many people judge each comparison."""
@@ -115,6 +119,9 @@ class Guidelines(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project}, guidelines version {self.version}"
+
+
+_newest_guidelines = Prepared(lambda: Guidelines.objects.filter(project=Given("project")).order_by("-version")[:1])
 
 
 class Membership(models.Model):

@@ -1,0 +1,57 @@
+"""Queries that Django builds once and that run many times.
+
+Django takes longer to build a query's SQL out of Python objects than a database takes to answer it by an index. What
+each judgement asks is therefore built at its first use, with gaps for what changes, and only filled in after that.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from django.db import connection
+from django.db.models import BigIntegerField, Expression, Field, QuerySet
+
+Row = TypeVar("Row")
+
+
+class Given(Expression):
+    """A gap in a prepared query: `Given("person")` is filled by the argument `person`, a value of `field`; no None."""
+
+    def __init__(self, name: str, field: "Field[Any, Any] | None" = None) -> None:
+        super().__init__(output_field=field or BigIntegerField())
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        return "%s", [self]
+
+
+class Prepared(Generic[Row]):
+    """A SELECT: `build` returns its queryset with gaps in it; a call fills them in and returns the rows."""
+
+    def __init__(self, build: "Callable[[], QuerySet[Any, Row]]") -> None:
+        self._build = build
+        self._here = threading.local()  # as a connection is one thread's, so is the compiler that uses it
+
+    def __call__(self, **given: object) -> list[Row]:
+        if not hasattr(self._here, "queryset"):
+            self._prepare()
+        sql, filled = self._here.sql, [_filled(value, given) for value in self._here.values]
+        self._here.compiler.as_sql = lambda: (sql, filled)
+        queryset = self._here.queryset
+        return list(queryset._iterable_class(queryset))
+
+    def first(self, **given: object) -> Row | None:
+        return next(iter(self(**given)), None)
+
+    def _prepare(self) -> None:
+        queryset = self._build()
+        compiler = queryset.query.get_compiler(connection.alias)
+        self._here.sql, self._here.values = compiler.as_sql()
+        queryset.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign,assignment,misc]
+        self._here.compiler, self._here.queryset = compiler, queryset
+
+
+def _filled(value: Any, given: dict[str, object]) -> Any:
+    if not isinstance(value, Given):
+        return value
+    return value.output_field.get_db_prep_value(given[value.name], connection)

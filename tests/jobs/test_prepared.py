@@ -1,0 +1,81 @@
+"""Queries that are built once."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, models
+from django.db.models import CharField, DateTimeField
+from django.test.utils import CaptureQueriesContext
+
+from jobs.prepared import Given, Prepared
+from projects.models import Membership, Project
+from tests.threads import together
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def people():
+    return [User.objects.create(username=name) for name in ("ada", "bob", "cy")]
+
+
+def test_gaps_are_filled_anew_at_each_call(people):
+    named = Prepared(lambda: User.objects.filter(username=Given("name", CharField())))
+    assert named(name="ada") == [people[0]]
+    assert named(name="bob") == [people[1]]
+    assert named(name="nobody") == []
+    assert (named.first(name="cy"), named.first(name="nobody")) == (people[2], None)
+
+
+def test_a_query_is_built_once(people):
+    built = []
+
+    def build():
+        built.append(1)
+        return User.objects.filter(pk=Given("person"))
+
+    found = Prepared(build)
+    assert [found.first(person=person.pk) for person in people] == people
+    assert built == [1]
+
+
+def test_it_asks_what_the_queryset_asks(people):
+    with CaptureQueriesContext(connection) as queries:
+        Prepared(lambda: User.objects.filter(pk=Given("person")).order_by("username"))(person=people[0].pk)
+        list(User.objects.filter(pk=people[0].pk).order_by("username"))
+    prepared, usual = (query["sql"].replace("(", "").replace(")", "") for query in queries.captured_queries)
+    assert prepared == usual
+
+
+def test_rows_are_what_the_queryset_gives(people):
+    project = Project.objects.create(name="One", slug="one", flag_reasons=["It is broken"])
+    Membership.objects.create(project=project, user=people[1])
+    of_person = Membership.objects.filter(user=Given("person"))
+    with_project = Prepared(lambda: of_person.select_related("project").annotate(twice=models.F("project") * 2))
+    (membership,) = with_project(person=people[1].pk)
+    with CaptureQueriesContext(connection) as queries:
+        assert (membership.project, membership.project.flag_reasons) == (project, ["It is broken"])
+    assert not queries.captured_queries
+    assert membership.twice == 2 * project.pk
+    pairs = Prepared(lambda: of_person.values_list("project__slug", "project__flag_reasons"))
+    assert pairs(person=people[1].pk) == [("one", ["It is broken"])]
+    assert Prepared(lambda: of_person.values_list("project__slug", flat=True)).first(person=people[1].pk) == "one"
+
+
+def test_moments_are_given_as_the_database_keeps_them(people):
+    now = datetime.now(UTC)
+    User.objects.update(date_joined=now)
+    since = Prepared(lambda: User.objects.filter(date_joined__gte=Given("moment", DateTimeField())))
+    assert len(since(moment=now)) == 3
+    assert since(moment=now + timedelta(microseconds=1)) == []
+
+
+def test_each_thread_has_its_own(transactional_db):
+    people = [User.objects.create(username=f"person {number}") for number in range(4)]
+    found = Prepared(lambda: User.objects.filter(pk=Given("person")))
+
+    def look(person: User) -> None:
+        assert all(found.first(person=person.pk) == person for _ in range(50))
+
+    together(*(lambda person=person: look(person) for person in people))
