@@ -109,6 +109,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;",
     }
+# SQLite has one writer at a time, and writers take turns within one process (jobs.sqlite).
+WINNOW_WEB_PROCESSES = int(
+    os.environ.get("WINNOW_WEB_PROCESSES")
+    or (1 if DATABASES["default"]["ENGINE"] == "jobs.sqlite" else min(os.cpu_count() or 1, 4))
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People
