@@ -8,12 +8,12 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import CharField, Count, DateTimeField, F, QuerySet
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest
 
 from annotate.edits import Edit, store_edit
 from annotate.models import Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat, Slot
-from annotate.queue import lease_in_front, one_at_a_time
-from jobs.prepared import Given, Prepared
+from annotate.queue import COMPARISON, PERSON, PROJECT, lease_in_front, live, one_at_a_time
+from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
 from projects.models import Project
 
 Kind = Revision.Kind
@@ -81,7 +81,6 @@ def pairs_of(choice: Choice) -> list[tuple[int, int]]:
     ]
 
 
-PERSON, PROJECT, COMPARISON = Given("person"), Given("project"), Given("comparison")
 _locked = Prepared(lambda: Comparison.objects.select_for_update(of=("self",)).filter(pk=COMPARISON))
 _sent_before = Prepared(lambda: Revision.objects.filter(person=PERSON, client_key=Given("client_key", CharField())))
 _vote = Prepared(
@@ -93,6 +92,17 @@ _left_out = Prepared(
 # Completions that read the same share a slot: the first of them stands for all.
 _completions = Prepared(
     lambda: Slot.objects.filter(comparison=COMPARISON).order_by("-pk").values_list("number", "completion")
+)
+
+_end_live_lease = PreparedChange(lambda: deleting(Lease.objects.filter(live(), comparison=COMPARISON, person=PERSON)))
+_make_current = PreparedChange(
+    lambda: updating(Judgement.objects.filter(pk=Given("judgement")), current=Given("revision"))
+)
+_count_vote = PreparedChange(
+    lambda: updating(Comparison.objects.filter(pk=COMPARISON), judged=F("judged") + Given("change"))
+)
+_count_left = PreparedChange(
+    lambda: updating(Seat.objects.filter(person=PERSON, project=PROJECT), left=Greatest(F("left") + Given("change"), 0))
 )
 
 
@@ -146,7 +156,7 @@ def record(
         client_key=client_key,
     )
     _write_pairs(revision, comparison, choice)
-    Judgement.objects.filter(pk=judgement.pk).update(current=revision)
+    _make_current(judgement=judgement.pk, revision=revision.pk)
     if not settles:
         _fill_a_place(person, comparison, before, revision)
     return revision
@@ -163,8 +173,7 @@ def _judgement(person: User, comparison: Comparison, settles: bool) -> Judgement
 
 def _end_lease(person: User, comparison: Comparison) -> bool:
     """Take the comparison from before the person; say whether it lay there by right. What has run out goes later."""
-    ended, _ = Lease.objects.filter(comparison=comparison, person=person, expires_at__gt=Now()).delete()
-    return bool(ended)
+    return bool(_end_live_lease(comparison=comparison.pk, person=person.pk))
 
 
 def _fill_a_place(person: User, comparison: Comparison, before: Revision | None, now: Revision) -> None:
@@ -177,11 +186,10 @@ def _fill_a_place(person: User, comparison: Comparison, before: Revision | None,
         return left_out is None or revision.submitted_at < left_out
 
     if change := fills(now) - fills(before):
-        Comparison.objects.filter(pk=comparison.pk).update(judged=F("judged") + change)
+        _count_vote(comparison=comparison.pk, change=change)
     stood, stands = (revision is not None and revision.kind != Kind.WITHDRAWN for revision in (before, now))
     if change := stood - stands:
-        seats = Seat.objects.filter(person=person, project=comparison.project_id)
-        (seats if change > 0 else seats.filter(left__gt=0)).update(left=F("left") + change)
+        _count_left(person=person.pk, project=comparison.project_id, change=change)
 
 
 def _write_pairs(revision: Revision, comparison: Comparison, choice: Choice) -> None:

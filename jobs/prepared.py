@@ -1,7 +1,7 @@
-"""Queries that Django builds once and that run many times.
+"""Statements that Django builds once and that run many times.
 
-Django takes longer to build a query's SQL out of Python objects than a database takes to answer it by an index. What
-each judgement asks is therefore built at its first use, with gaps for what changes, and only filled in after that.
+Django takes longer to build SQL out of Python objects than a database takes to answer it by an index. What each
+judgement asks is therefore built at its first use, with gaps for what changes, and only filled in after that.
 """
 
 import threading
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection
 from django.db.models import BigIntegerField, Expression, Field, QuerySet
+from django.db.models.sql import DeleteQuery, Query, UpdateQuery
 
 Row = TypeVar("Row")
 
@@ -21,7 +22,7 @@ class Given(Expression):
         super().__init__(output_field=field or BigIntegerField())
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
 
 
@@ -47,8 +48,34 @@ class Prepared(Generic[Row]):
         queryset = self._build()
         compiler = queryset.query.get_compiler(connection.alias)
         self._here.sql, self._here.values = compiler.as_sql()
-        queryset.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign,assignment,misc]
+        queryset.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
         self._here.compiler, self._here.queryset = compiler, queryset
+
+
+class PreparedChange:
+    """An UPDATE or a DELETE with gaps in it; a call fills them in and returns how many rows it reached."""
+
+    def __init__(self, build: Callable[[], Query]) -> None:
+        self._build = build
+        self._here = threading.local()
+
+    def __call__(self, **given: object) -> int:
+        if not hasattr(self._here, "sql"):
+            self._here.sql, self._here.values = self._build().get_compiler(connection.alias).as_sql()
+        with connection.cursor() as cursor:
+            cursor.execute(self._here.sql, [_filled(value, given) for value in self._here.values])
+            return cursor.rowcount
+
+
+def updating(rows: "QuerySet[Any]", **values: object) -> Query:
+    query = rows.query.chain(UpdateQuery)
+    query.add_update_values(values)
+    return query
+
+
+def deleting(rows: "QuerySet[Any]") -> Query:
+    """Delete rows that no other table points to: nothing is looked for there."""
+    return rows.query.chain(DeleteQuery)
 
 
 def _filled(value: Any, given: dict[str, object]) -> Any:

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import connection, models
 from django.db.models import CharField, DateTimeField
 from django.test.utils import CaptureQueriesContext
 
-from jobs.prepared import Given, Prepared
+from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
 from projects.models import Membership, Project
 from tests.threads import together
 
@@ -79,3 +80,23 @@ def test_each_thread_has_its_own(transactional_db):
         assert all(found.first(person=person.pk) == person for _ in range(50))
 
     together(*(lambda person=person: look(person) for person in people))
+
+
+def test_changes_say_how_many_rows_they_reached(people):
+    named = User.objects.filter(username=Given("name", CharField()))
+    rename = PreparedChange(lambda: updating(named, first_name=Given("first", CharField()), is_staff=True))
+    assert rename(name="ada", first="Ada") == 1
+    assert rename(name="nobody", first="No") == 0
+    assert set(User.objects.values_list("username", "first_name", "is_staff")) == {
+        ("ada", "Ada", True),
+        ("bob", "", False),
+        ("cy", "", False),
+    }
+
+
+def test_a_deletion_reaches_the_rows_it_names():
+    for number in range(3):
+        Session.objects.create(session_key=str(number), session_data="", expire_date=datetime.now(UTC))
+    end = PreparedChange(lambda: deleting(Session.objects.filter(session_key=Given("key", CharField()))))
+    assert [end(key="1"), end(key="1"), end(key="2")] == [1, 0, 1]
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["0"]
