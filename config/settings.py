@@ -97,6 +97,7 @@ TEMPLATES = [
 ]
 
 # SQLite unless DATABASE_URL names a PostgreSQL. Writers queue instead of failing, and a commit is on the disk.
+# PostgreSQL keeps the plans of what is asked again and again, which halves its work at each judgement.
 DATABASES = {
     "default": dj_database_url.parse(
         os.environ.get("DATABASE_URL") or f"sqlite:///{WINNOW_HOME / 'winnow.sqlite3'}", conn_max_age=60
@@ -108,6 +109,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] = {
+        **DATABASES["default"].get("OPTIONS", {}),
+        "server_side_binding": True,
+        "prepare_threshold": 5,
     }
 # SQLite has one writer at a time, and writers take turns within one process (jobs.sqlite).
 WINNOW_WEB_PROCESSES = int(
