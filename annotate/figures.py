@@ -127,7 +127,7 @@ def _people(project: Project, judgements: "list[Said]", votes: "Votes") -> list[
 
     unchecked = Checked(0, 0, share(0, 0))
     gold, again = gold_agreement(project), self_consistency(project)
-    theirs: dict[int, list[Said]] = {}
+    theirs: dict[int, list[Said]] = {person: [] for person in gold | again}
     for one in judgements:
         theirs.setdefault(one.person, []).append(one)
     people = []

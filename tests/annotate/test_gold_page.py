@@ -5,7 +5,7 @@ from django.core.cache import cache
 
 from annotate.gold import add, add_damaged
 from annotate.judging import best_of
-from annotate.models import Check, Comparison, Damage
+from annotate.models import Check, Comparison, Damage, Judgement
 from annotate.queue import next_lease
 from annotate.review import settle
 from tests.annotate.saying import say
@@ -156,3 +156,17 @@ def test_the_numbers_tell_checks_from_five_on(admin, alice, bob, dora, project, 
         "same": 2,
         "share": {"value": None, "interval": None, "missing": "This needs 5. There are 2 so far."},
     }
+
+
+def test_the_numbers_name_who_judged_checks_alone(admin, alice, bob, dora, sure):
+    for gold in add(sure, "gold", alice):
+        say(dora, gold, best_of(0, 2))
+    row = '<th scope="row" class="wraps">dora</th><td class="wraps">2 so far: a figure needs 5.</td>'
+    assert row in admin.get("/p/plain/numbers/").text
+    people = {one["person"]: one for one in admin.get("/p/plain/numbers.json").json()["people"]}
+    assert (people["dora"]["judged"], people["dora"]["gold_agreement"]["judged"]) == (0, 2)
+    Judgement.objects.votes().filter(person=bob).update(current=None)
+    cache.clear()
+    page = admin.get("/p/plain/numbers/").text
+    assert "No judgement yet" in page
+    assert row in page
