@@ -1,15 +1,17 @@
 """A headless Chromium for the tests of pages, and signing in with it."""
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
+SUBMIT = re.compile(r"/judge/\d+/$")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -47,3 +49,14 @@ def start_judging(page: Page) -> None:
     page.goto("/p/plain/judge/")
     with page.expect_navigation(wait_until="load"):
         page.get_by_role("button", name="Start judging").click()
+
+
+def intercept(page: Page, url: str | re.Pattern[str], handler: Callable[[Route], object], **options: object) -> None:
+    """Let the handler answer what the page asks of an address from now on.
+
+    `page.route` returns once the browser knows of it, which tells the page's own process later: what is asked at once
+    can pass by the handler. So this waits until a request of the page has met one.
+    """
+    page.route(url, handler, **options)
+    page.route("**/intercepted", lambda route: route.fulfill(body="yes"))
+    page.wait_for_function("async () => await (await fetch('/intercepted')).text() === 'yes'")

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotate.models import PreferencePair, Revision
-from tests.annotate.test_judge_browser import SUBMIT, WIDE, ahead_is_here, answers, receipt
-from tests.browser import PHONE, start_judging, visit
+from tests.annotate.test_judge_browser import WIDE, ahead_is_here, answers, receipt
+from tests.browser import PHONE, SUBMIT, intercept, start_judging, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -170,7 +170,7 @@ def test_over_a_lost_connection(judge_page, comparisons):
     ahead_is_here(page)
     page.keyboard.press("e")
     page.keyboard.press("1")
-    page.route(SUBMIT, lambda route: (route.fetch(), route.abort()))  # it arrives, the answer does not
+    intercept(page, SUBMIT, lambda route: (route.fetch(), route.abort()))  # it arrives, the answer does not
     text(page).fill("Mine.")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
@@ -189,7 +189,7 @@ def test_the_last_one_closes_the_editor_while_it_waits(judge_page, comparisons):
     page.keyboard.press("e")
     page.keyboard.press("1")
     text(page).fill("Mine.")
-    page.route(SUBMIT, lambda route: route.abort())
+    intercept(page, SUBMIT, lambda route: route.abort())
     page.keyboard.press("Control+Enter")
     expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
     expect(page.locator(".editor")).to_have_count(0)

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from annotate.models import Comparison, Lease, PreferencePair, Revision
 from annotate.queue import next_lease
-from tests.browser import PHONE, start_judging, visit
+from tests.browser import PHONE, SUBMIT, intercept, start_judging, visit
 from tests.stack import wait_until
 
 WIDE = {"width": 1440, "height": 900}
@@ -184,9 +184,6 @@ def test_on_a_phone(judge_page, comparisons):
     assert said() == [texts[1]]
 
 
-SUBMIT = re.compile(r"/judge/\d+/$")
-
-
 def standing_pairs() -> set[str]:
     return set(PreferencePair.objects.current().values_list("chosen__text", flat=True))
 
@@ -202,7 +199,7 @@ def test_the_next_comparison_is_there_before_the_server_has_answered(judge_page,
     ahead_is_here(page)
     first = answers(page)
     held = []
-    page.route(SUBMIT, lambda route: held.append(route))
+    intercept(page, SUBMIT, lambda route: held.append(route))
     page.keyboard.press("1")
     assert answers(page) != first  # at once: nothing was answered yet
     expect(page.locator("#prompt-h")).to_be_focused()
@@ -216,7 +213,7 @@ def test_choices_made_without_a_connection_arrive_when_it_is_back(judge_page, co
     comparisons(4)
     page = judge_page()
     ahead_is_here(page)
-    page.route(SUBMIT, lambda route: route.abort())
+    intercept(page, SUBMIT, lambda route: route.abort())
     first = answers(page)[1]
     page.keyboard.press("2")
     unsent = page.locator("#unsent")
@@ -241,7 +238,7 @@ def test_a_choice_whose_answer_was_lost_counts_once(judge_page, comparisons):
     page = judge_page()
     ahead_is_here(page)
     first = answers(page)[1]
-    page.route(SUBMIT, lambda route: (route.fetch(), route.abort()))
+    intercept(page, SUBMIT, lambda route: (route.fetch(), route.abort()))
     page.keyboard.press("2")
     expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
     assert Revision.objects.count() == 1
@@ -256,7 +253,7 @@ def test_another_choice_after_a_lost_answer_counts_instead(judge_page, compariso
     comparisons(1)
     page = judge_page()
     shown = answers(page)
-    page.route(SUBMIT, lambda route: (route.fetch(), route.abort()))
+    intercept(page, SUBMIT, lambda route: (route.fetch(), route.abort()))
     page.keyboard.press("2")
     expect(page.locator("#unsent")).to_be_visible()
     page.keyboard.press("1")
@@ -270,7 +267,7 @@ def test_another_choice_after_a_lost_answer_counts_instead(judge_page, compariso
 def test_it_tries_again_by_itself(judge_page, comparisons):
     comparisons(2)
     page = judge_page()
-    page.route(SUBMIT, lambda route: route.abort(), times=1)
+    intercept(page, SUBMIT, lambda route: route.abort(), times=1)
     page.keyboard.press("2")
     expect(page.locator("#unsent")).to_be_visible()
     expect(receipt(page)).to_contain_text("· answer 2")
@@ -281,7 +278,7 @@ def test_it_tries_again_by_itself(judge_page, comparisons):
 def test_a_server_in_trouble_loses_nothing(judge_page, comparisons, status):
     comparisons()
     page = judge_page()
-    page.route(SUBMIT, lambda route: route.fulfill(status=status, body="<h1>Oh</h1>"))
+    intercept(page, SUBMIT, lambda route: route.fulfill(status=status, body="<h1>Oh</h1>"))
     page.keyboard.press("2")
     expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
     page.unroute_all()

@@ -3,7 +3,6 @@
 A new address fails this test until it has its line in the list, as in test_access.py.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import resolve
 from playwright.sync_api import Page, expect
 
-from tests.browser import visit
+from tests.browser import SUBMIT, intercept, visit
 from tests.filled import fill
 from tests.web.test_access import TABLE
 
@@ -54,7 +53,7 @@ def click(name: str) -> Callable[[Page], None]:
 
 
 def not_sent(page: Page) -> None:
-    page.route(re.compile(r"/judge/\d+/$"), lambda route: route.abort())
+    intercept(page, SUBMIT, lambda route: route.abort())
     page.keyboard.press("1")
     expect(page.locator("#unsent")).to_be_visible()
 
