@@ -57,8 +57,12 @@ def earlier(prompt: Prompt) -> list[tuple[str, str]]:
 
 
 def seal(person: User, comparison: Comparison, seen: Seen) -> str:
+    """Sign what the page showed, for this person and comparison alone.
+
+    Everybody can read it: the comparison is named by the signature only. Slots may stand in it, as they are drawn.
+    """
     opened_at = seen.opened_at.isoformat() if seen.opened_at else None
-    return signing.dumps([comparison.pk, person.pk, seen.shown, opened_at, seen.guidelines], salt=SALT)
+    return signing.dumps([seen.shown, opened_at, seen.guidelines], salt=_salt(person, comparison))
 
 
 def unseal(text: str, person: User, comparison: Comparison) -> Seen:
@@ -68,9 +72,11 @@ def unseal(text: str, person: User, comparison: Comparison) -> Seen:
         BrokenSeal: this person was not shown this comparison by it.
     """
     try:
-        comparison_id, person_id, shown, opened_at, guidelines = signing.loads(text, salt=SALT)
-    except (signing.BadSignature, ValueError) as error:
+        shown, opened_at, guidelines = signing.loads(text, salt=_salt(person, comparison))
+    except signing.BadSignature as error:
         raise BrokenSeal from error
-    if (comparison_id, person_id) != (comparison.pk, person.pk):
-        raise BrokenSeal
     return Seen(shown, datetime.fromisoformat(opened_at) if opened_at else None, guidelines)
+
+
+def _salt(person: User, comparison: Comparison) -> str:
+    return f"{SALT}:{person.pk}:{comparison.pk}"

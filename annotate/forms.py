@@ -1,6 +1,7 @@
 """What the judge page sends."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.http import QueryDict
 from annotate.blind import BrokenSeal, unseal
 from annotate.edits import UNREADABLE, EditError, read_edit
 from annotate.judging import Choice, ChoiceError, Kind, best_of, read_ranking, tie
+from annotate.masks import unmask
 from annotate.models import Comparison, Revision
 
 OUT_OF_DATE = "That page was out of date, so nothing was saved from it. Please choose again here."
@@ -33,14 +35,17 @@ class SubmitForm(forms.Form):
 
 
 class OnHandForm(forms.Form):
-    """What a page says of itself. `have`: the comparisons that it has on hand, as `12,15`; `visit`: its name."""
+    """What a page says of itself. `have`: what it has on hand, as masks with commas; `visit`: its name."""
 
     have = forms.CharField(required=False, max_length=200)
     visit = forms.CharField(required=False, max_length=32)
 
     def clean_have(self) -> list[int]:
-        numbers = [int(part) for part in self.cleaned_data["have"].split(",") if part.isdecimal() and len(part) < 19]
-        return numbers[:MOST_ON_HAND]
+        have = []
+        for part in self.cleaned_data["have"].split(",")[:MOST_ON_HAND]:
+            with suppress(ValueError):
+                have.append(unmask(part))
+        return have
 
 
 class ChoiceForm(SubmitForm):

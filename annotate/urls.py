@@ -1,6 +1,9 @@
-from django.urls import path
+from django.urls import path, register_converter
 
 from annotate import figures_views, gold_views, practice_views, review_views, views
+from annotate.masks import MaskConverter
+
+register_converter(MaskConverter, "masked")
 
 urlpatterns = [
     path("p/<slug:slug>/judge/", views.judge, name="judge"),
@@ -10,9 +13,9 @@ urlpatterns = [
     path("p/<slug:slug>/judge/stay/", views.stay, name="stay"),
     path("p/<slug:slug>/judge/leave/", views.leave, name="leave"),
     path("p/<slug:slug>/judge/mine/", views.mine, name="mine"),
-    path("p/<slug:slug>/judge/<int:comparison>/", views.submit, name="submit"),
-    path("p/<slug:slug>/judge/<int:comparison>/again/", views.again, name="again"),
-    path("p/<slug:slug>/judge/<int:comparison>/edit/<int:of>/", views.edit, name="edit"),
+    path("p/<slug:slug>/judge/<masked:comparison>/", views.submit, name="submit"),
+    path("p/<slug:slug>/judge/<masked:comparison>/again/", views.again, name="again"),
+    path("p/<slug:slug>/judge/<masked:comparison>/edit/<int:of>/", views.edit, name="edit"),
     path("p/<slug:slug>/review/", review_views.judgements, name="review"),
     path("p/<slug:slug>/review/exclude/", review_views.exclude, name="exclude_person"),
     path("p/<slug:slug>/review/exclude/<int:pk>/lift/", review_views.lift, name="lift_exclusion"),
@@ -25,8 +28,8 @@ urlpatterns = [
     path("p/<slug:slug>/review/gold/<int:pk>/take-out/", gold_views.take_out, name="take_out_gold"),
     path("p/<slug:slug>/practice/", practice_views.practise, name="practice"),
     path("p/<slug:slug>/practice/again/", practice_views.again, name="practise_again"),
-    path("p/<slug:slug>/practice/<int:comparison>/", practice_views.say, name="practise"),
-    path("p/<slug:slug>/practice/<int:comparison>/said/", practice_views.feedback, name="practice_feedback"),
+    path("p/<slug:slug>/practice/<masked:comparison>/", practice_views.say, name="practise"),
+    path("p/<slug:slug>/practice/<masked:comparison>/said/", practice_views.feedback, name="practice_feedback"),
     path("p/<slug:slug>/guidelines/", views.guidelines, name="guidelines"),
     path("p/<slug:slug>/numbers/", figures_views.numbers, name="numbers"),
     path("p/<slug:slug>/numbers.json", figures_views.numbers_json, name="numbers_json"),

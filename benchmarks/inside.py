@@ -316,6 +316,7 @@ def check_soak(receipts: list[dict[str, Any]]) -> list[str]:
 
 def missing_receipts(receipts: list[dict[str, Any]]) -> list[str]:
     """Compare what clients were told with what is stored: once, on that comparison, with that choice."""
+    from annotate.masks import unmask
     from annotate.models import Revision
 
     stored: dict[tuple[str, str], list[Any]] = {}
@@ -324,10 +325,11 @@ def missing_receipts(receipts: list[dict[str, Any]]) -> list[str]:
     wrong = []
     for receipt in receipts:
         found = stored.get((receipt["person"], receipt["client_key"]), [])
-        about = f"{receipt['person']}'s receipt for comparison {receipt['comparison']}"
+        comparison = unmask(receipt["comparison"])
+        about = f"{receipt['person']}'s receipt for comparison {comparison}"
         if len(found) != 1:
             wrong.append(f"{about} is stored {len(found)} times.")
-        elif found[0].judgement.comparison_id != receipt["comparison"]:
+        elif found[0].judgement.comparison_id != comparison:
             wrong.append(f"{about} is stored on comparison {found[0].judgement.comparison_id}.")
         elif not says(found[0], receipt["choice"]):
             wrong.append(f"{about} said {receipt['choice']}; stored is {found[0].kind} {found[0].tiers}.")

@@ -17,20 +17,20 @@ SECONDS_IN_SIGHT = "4.2"
 class Sheet:
     """A comparison as the page has it: what its form would send."""
 
-    comparison: int
+    comparison: str  # its mask
     action: str
     fields: dict[str, str]
 
 
 def read_sheet(html: str) -> Sheet | None:
     """Return the comparison in a page or a part of one; None when it says that there is nothing to judge."""
-    found = re.search(r'class="sheet" data-comparison="(\d+)"', html)
+    found = re.search(r'class="sheet" data-comparison="(\w+)"', html)
     if found is None:
         return None
     form = html[html.index('<form class="choose"') :]
     hidden = dict(re.findall(r'<input type="hidden" name="(client_key|seen)" value="([^"]*)"', form))
     action = unescape(re.search(r'action="([^"]*)"', form)[1])
-    return Sheet(int(found[1]), action, {name: unescape(value) for name, value in hidden.items()})
+    return Sheet(found[1], action, {name: unescape(value) for name, value in hidden.items()})
 
 
 class JudgePage:
@@ -44,7 +44,7 @@ class JudgePage:
         self.visit = ""
         self.current: Sheet | None = None
         self.ahead: Sheet | None = None
-        self.seen: list[int] = []
+        self.seen: list[str] = []
         self.reply_bytes = 0
         self.look_again = False
 
@@ -63,7 +63,7 @@ class JudgePage:
             self.look_ahead()
         return seconds
 
-    def given(self) -> list[int]:
+    def given(self) -> list[str]:
         return self.seen
 
     def end(self) -> None:
@@ -123,7 +123,7 @@ class JudgePage:
 
     def body(self, sheet: Sheet, choice: str, on_hand: Sheet | None) -> str:
         sent = {**sheet.fields, "seconds": SECONDS_IN_SIGHT, "choice": choice}
-        have = str(on_hand.comparison) if on_hand else ""
+        have = on_hand.comparison if on_hand else ""
         return urlencode({**sent, "have": have, "visit": self.visit})
 
     def put_before(self, sheet: Sheet | None) -> Sheet | None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from annotate import practice
 from annotate.gold import add
 from annotate.judging import Choice, Kind, best_of, record, tie
+from annotate.masks import mask
 from annotate.models import Comparison, Revision, Seat
 from annotate.queue import lease_to
 from annotate.review import exclude, settle
@@ -170,7 +171,7 @@ def _practised_project(site: Site, policy: Policy) -> None:
     settle(one, best_of(0, 2), site.alice, [0, 1])
     (copy,) = add([one], "practice", site.alice, "It answers the question, and in one line.")
     practice.say(site.dora, copy, best_of(1, 2), [0, 1])
-    site.numbers["practised"] = copy.pk
+    site.numbers["practised_masked"] = mask(copy.pk)
 
 
 def _full_project(site: Site, long: User, policy: Policy) -> None:
@@ -207,7 +208,8 @@ def _full_project(site: Site, long: User, policy: Policy) -> None:
     membership = Membership.objects.get(project=project, user=site.dora)
     site.numbers = {
         "comparison": opposed.pk,
-        "flagged": flagged.pk,
+        "comparison_masked": mask(opposed.pk),
+        "flagged_masked": mask(flagged.pk),
         "hard": first[0].pk,
         "job": project.sampling_jobs.order_by("pk").first().pk,
         "person": membership.user_id,

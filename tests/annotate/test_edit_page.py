@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from annotate.forms import OUT_OF_DATE, SWITCHED_OFF
 from annotate.models import Judgement, Lease, PreferencePair, Revision
@@ -30,7 +31,7 @@ def edits(project):
 
 
 def editor(client, comparison, of: int):
-    return client.get(f"{JUDGE}{comparison.pk}/edit/{of}/")
+    return client.get(reverse("edit", args=["plain", comparison.pk, of]))
 
 
 def typed(page) -> str:
@@ -163,7 +164,7 @@ def test_an_earlier_one_is_opened_with_its_text(bobs, edits, comparisons):
     choose(bobs, page, "edit", edit="First <try>", edit_of="2")
     assert "Your text &gt; answer 2" in bobs.get(f"{JUDGE}mine/").content.decode()
     assert "Your text: First &lt;try&gt;" in bobs.get(f"{JUDGE}mine/").content.decode()
-    again = bobs.get(f"{JUDGE}{comparison.pk}/again/").content.decode()
+    again = bobs.get(reverse("again", args=["plain", comparison.pk])).content.decode()
     assert '<textarea data-own="2" hidden disabled>\nFirst &lt;try&gt;</textarea>' in again
     assert re.search(r'aria-keyshortcuts="e" aria-pressed="true"', again)
     opened = editor(bobs, comparison, 2)
@@ -185,7 +186,11 @@ def test_hostile_texts_are_inert_wherever_they_show(bobs, client, alice, edits, 
     (comparison,) = comparisons()
     attack = "</textarea><script>alert(1)</script><img src=x onerror=alert(1)>"
     choose(bobs, bobs.get(JUDGE), "edit", edit=attack, edit_of="1")
-    pages = [bobs.get(f"{JUDGE}{comparison.pk}/again/"), bobs.get(f"{JUDGE}mine/"), editor(bobs, comparison, 1)]
+    pages = [
+        bobs.get(reverse("again", args=["plain", comparison.pk])),
+        bobs.get(f"{JUDGE}mine/"),
+        editor(bobs, comparison, 1),
+    ]
     client.force_login(alice)
     pages.append(client.get(f"/p/plain/review/{comparison.pk}/"))
     for page in pages:

@@ -4,9 +4,11 @@ import re
 
 import pytest
 from django.db.models import F
+from django.urls import reverse
 
 from annotate.gold import add, take_out
 from annotate.judging import best_of
+from annotate.masks import unmask
 from annotate.models import Comparison, Judgement, Lease, Practised, PreferencePair, Revision, Seat
 from annotate.review import settle
 from tests.annotate.saying import say
@@ -40,12 +42,12 @@ def hidden(page, name: str) -> str:
 
 def choose(client, page, better: bool):
     """Choose the answer that the admins chose, or the other one."""
-    comparison = int(re.search(r'data-comparison="(\d+)"', page.text)[1])
+    comparison = unmask(re.search(r'data-comparison="(\w+)"', page.text)[1])
     texts = [answer.text for answer in page.context["answers"]]
     expected = Comparison.objects.get(pk=comparison).answers.get(number=0).completion.text
     number = 1 + (texts.index(expected) if better else 1 - texts.index(expected))
     sent = {"choice": str(number), "seen": hidden(page, "seen"), "client_key": hidden(page, "client_key")}
-    return client.post(f"{URL}{comparison}/", sent, follow=True)
+    return client.post(reverse("practise", args=["plain", comparison]), sent, follow=True)
 
 
 def test_it_works(bobs, bob, practice):
@@ -123,12 +125,12 @@ def test_without_practice_nobody_waits(bobs, alice, project, practice, count):
 def test_it_rejects_a_choice_that_is_none(bobs, practice):
     page = bobs.get(URL)
     sent = {"choice": "9", "seen": hidden(page, "seen"), "client_key": hidden(page, "client_key")}
-    page = bobs.post(f"{URL}{practice[0].pk}/", sent)
+    page = bobs.post(reverse("practise", args=["plain", practice[0].pk]), sent)
     assert "“9” is none of 1 to 2" in page.text
     assert not Practised.objects.exists()
 
 
 def test_what_is_no_practice_is_not_found(bobs, practice):
     real = Comparison.objects.filter(purpose="train").last()
-    assert bobs.post(f"{URL}{real.pk}/").status_code == 404
-    assert bobs.get(f"{URL}{real.pk}/said/").status_code == 302
+    assert bobs.post(reverse("practise", args=["plain", real.pk])).status_code == 404
+    assert bobs.get(reverse("practice_feedback", args=["plain", real.pk])).status_code == 302

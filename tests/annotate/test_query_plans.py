@@ -73,7 +73,7 @@ def loop(bobs) -> list[str]:
 
 
 def comparison_of(page) -> str:
-    return re.search(r'data-comparison="(\d+)"', page.content.decode())[1]
+    return re.search(r'data-comparison="(\w+)"', page.content.decode())[1]
 
 
 def tables_of(sql: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import resolve
 from playwright.sync_api import Page, expect
 
+from annotate.masks import mask
 from tests.browser import SUBMIT, intercept, visit
 from tests.filled import fill
 from tests.web.test_access import TABLE
@@ -106,9 +107,9 @@ JUDGING = [
     Look("dora", judge("full"), state="a receipt"),
     Look("dora", "/p/full/judge/mine/"),
     Look("bob", "/p/nothing-yet/judge/mine/", state="nothing yet"),
-    Look("dora", "/p/full/judge/{comparison}/again/"),
-    Look("dora", "/p/full/judge/{flagged}/again/", state="flagged"),
-    Look("dora", "/p/full/judge/{comparison}/edit/1/"),
+    Look("dora", "/p/full/judge/{comparison_masked}/again/"),
+    Look("dora", "/p/full/judge/{flagged_masked}/again/", state="flagged"),
+    Look("dora", "/p/full/judge/{comparison_masked}/edit/1/"),
     Look("dora", "/p/full/guidelines/"),
     Look("bob", judge("two"), not_sent, "not sent"),  # the last one: it waits in this browser's storage
 ]
@@ -139,7 +140,7 @@ PAGES = [
     Look("alice", "/p/full/review/gold/"),
     Look("alice", "/p/practised/review/gold/", state="with practice"),
     Look("bob", "/p/practised/practice/"),
-    Look("dora", "/p/practised/practice/{practised}/said/"),
+    Look("dora", "/p/practised/practice/{practised_masked}/said/"),
     Look("dora", "/p/practised/practice/", state="done"),
     Look("bob", "/p/nothing-yet/practice/", state="none"),
     Look("alice", "/p/full/rounds/{round}/"),
@@ -150,9 +151,8 @@ PAGES = [
 
 
 def test_every_page_is_looked_at():
-    numbers = dict.fromkeys(("comparison", "flagged", "hard", "job", "person", "round", "practised"), 1) | {
-        "token": "1.x"
-    }
+    masked = dict.fromkeys(("comparison_masked", "flagged_masked", "practised_masked"), mask(1))
+    numbers = dict.fromkeys(("comparison", "hard", "job", "person", "round"), 1) | masked | {"token": "1.x"}
     seen = {resolve(look.address.format(**numbers)).url_name for look in JUDGING + PAGES}
     assert {name for name, row in TABLE if row.post is None} - NO_PAGES <= seen
 
