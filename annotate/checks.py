@@ -26,7 +26,7 @@ def due(person: User, project: Project, seat: Seat) -> Comparison | None:
 
     The seat's seed and how many it was given decide: who asks twice gets the same answer.
     """
-    if not (project.gold_percent or project.repeat_percent):
+    if not project.has_checks:
         return None
     draw = random.Random(f"{seat.seed}:{person.pk}:{seat.given}")  # noqa: S311  (the seed is secret)
     lot = draw.random() * 100
@@ -131,6 +131,15 @@ def says_the_same(one: Revision, other: Revision) -> bool:
     if one.kind != other.kind:
         return False
     return one.kind != Revision.Kind.RANKED or set(one.tiers[0]) == set(other.tiers[0])
+
+
+def told_left(project: Project, left: int) -> int:
+    """Return what people are told of how many comparisons are left: where checks come, that it is below the next ten.
+
+    What is left counts real ones alone. An exact number that stays after a choice would tell that it was a check, and
+    0 beside a comparison that it is one.
+    """
+    return (left // 10 + 1) * 10 if project.has_checks else left
 
 
 def count_given(seat: Seat, **changes: object) -> None:

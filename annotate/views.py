@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from annotate import judging, practice, queue
+from annotate import checks, judging, practice, queue
 from annotate.blind import Seen, answers, earlier, seal
 from annotate.edits import LONGEST_EDIT, own_text
 from annotate.forms import ChoiceForm, OnHandForm, SubmitForm
@@ -298,7 +298,7 @@ def _about(request: HtmxRequest, project: Project, said: Said) -> dict[str, Any]
         "said": said,
         "ranking": said.ranking,
         "today": judging.judged_since(request.user, project, _midnight(request)),
-        "left": queue.left_about(request.user, project),
+        "left": checks.told_left(project, queue.left_about(request.user, project)),
         "most_counted": queue.MOST_COUNTED,
         "receipt": _receipt(said.revision or judging.last_said(request.user, project)),
         "take_back_key": uuid.uuid4(),
@@ -324,6 +324,7 @@ def _seen(request: HtmxRequest, project: Project, comparison: Comparison, seen: 
 
 def _nothing(request: HtmxRequest, project: Project) -> dict[str, Any]:
     return {
+        "left": 0,
         "anything": project.comparisons.exists(),
         "coming": queue.prompts_coming(project),
         "with_others": queue.held_by_others(request.user, project),

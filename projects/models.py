@@ -97,6 +97,11 @@ class Project(models.Model):
         """Return the newest version of the guidelines. One query."""
         return _newest_guidelines.first(project=self.pk)
 
+    @property
+    def has_checks(self) -> bool:
+        """Whether there are checks among the work: gold comparisons or repeats."""
+        return self.gold_percent > 0 or self.repeat_percent > 0
+
     def who_judges(self) -> str:
         """Return in a sentence how many people judge each comparison."""
         if self.overlap == 1 or self.overlap_percent == 0:

@@ -9,9 +9,10 @@ from django.db.models import Count, F, Max, Q, Sum
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from annotate.checks import told_left
 from annotate.judging import COUNTED
-from annotate.models import REAL, Comparison, Judgement, PreferencePair, Revision
-from annotate.queue import left_for
+from annotate.models import REAL, Comparison, Judgement, Lease, PreferencePair, Revision
+from annotate.queue import left_for, live
 from annotate.review import LeftOut, left_out
 from generation.models import Policy, SamplingItem, SamplingJob
 from generation.sampling import asked_for
@@ -33,7 +34,7 @@ class Entry:
 
     project: Project
     role: str
-    to_judge: int
+    to_judge: int  # as annotate.checks.told_left has it; 0 is nothing
 
 
 def entries(person: User, projects: Iterable[Project]) -> list[Entry]:
@@ -41,7 +42,14 @@ def entries(person: User, projects: Iterable[Project]) -> list[Entry]:
     mine = Membership.objects.filter(user=person, project__in=projects, left_at=None)
     roles = dict(mine.values_list("project", "role"))
     waiting = waiting_for(person, projects)
-    return [Entry(project, roles.get(project.pk, "operator"), waiting.get(project.pk, 0)) for project in projects]
+    # What lies before them may be a check, which is not counted: without it the list would tell that it is one.
+    before_them = set(Lease.objects.filter(live(), person=person).values_list("project", flat=True))
+    to_judge = {
+        project.pk: told_left(project, waiting.get(project.pk, 0))
+        for project in projects
+        if project.pk in waiting or project.pk in before_them
+    }
+    return [Entry(project, roles.get(project.pk, "operator"), to_judge.get(project.pk, 0)) for project in projects]
 
 
 def waiting_for(person: User, projects: list[Project]) -> dict[int, int]:
