@@ -448,11 +448,11 @@ function reasonOf({ signedOut, status, timeout }) {
 }
 function notSent(failure) {
   const reason = reasonOf(failure)
-  tellUnsent(reason, failure.signedOut)
+  tellUnsent(reason, failure)
   hear(`Not sent yet. ${reason}`)
   timer = setTimeout(flush, 1000 * WAITS[Math.min(failures++, WAITS.length - 1)])
 }
-function tellUnsent(reason, signedOut = false) {
+function tellUnsent(reason, { signedOut = false, status } = {}) {
   const line = find("#unsent")
   line.hidden = !unsent.length || !reason
   if (find("#receipt")) find("#receipt").hidden = !line.hidden
@@ -460,8 +460,18 @@ function tellUnsent(reason, signedOut = false) {
   find("[data-how-many]", line).textContent = unsent.length > 1 ? `Not sent yet: ${unsent.length}.` : "Not sent yet."
   find("[data-reason]", line).textContent = `${reason} What you chose is kept.`
   find("a", line).hidden = !signedOut
+  find("[data-give-up]", line).hidden = status !== 404 // it may never be taken, and the next ones wait behind it
 }
-document.addEventListener("click", event => { if (event.target.closest("[data-try-now]")) flush() })
+function giveUp() {
+  unsent.shift()
+  keepUnsent()
+  tellUnsent()
+  flush()
+}
+document.addEventListener("click", event => {
+  if (event.target.closest("[data-try-now]")) flush()
+  if (event.target.closest("[data-give-up]")) giveUp()
+})
 window.addEventListener("online", flush)
 document.addEventListener("visibilitychange", () => { if (!document.hidden) flush() })
 

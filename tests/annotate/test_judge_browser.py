@@ -233,6 +233,22 @@ def test_choices_made_without_a_connection_arrive_when_it_is_back(judge_page, co
     assert not set(answers(page)) & {first, second}
 
 
+def test_a_choice_that_is_never_taken_can_be_given_up(judge_page, comparisons):
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    page.evaluate("document.querySelector('#choose').action = '/p/plain/judge/0000000000000000/'")
+    page.keyboard.press("1")
+    unsent = page.locator("#unsent")
+    expect(unsent).to_contain_text("Not sent yet. This project, or this comparison, is no longer open to you.")
+    page.keyboard.press("2")
+    expect(unsent).to_contain_text("Not sent yet: 2.")
+    unsent.get_by_role("button", name="Give it up").click()
+    expect(page.locator(".tally")).to_contain_text("1 today")
+    expect(unsent).to_be_hidden()
+    assert Revision.objects.count() == 1
+
+
 def test_a_choice_whose_answer_was_lost_counts_once(judge_page, comparisons):
     comparisons(3)
     page = judge_page()
