@@ -4,6 +4,7 @@ import re
 import uuid
 from datetime import timedelta
 from html import unescape
+from html.parser import HTMLParser
 
 import pytest
 from django.core import signing
@@ -67,6 +68,70 @@ def test_it_works(bobs, comparisons):
         assert re.search(rf'aria-keyshortcuts="{key}">.*?{label}', page.content.decode(), re.S)
     assert "<b>0</b> today" in page.content.decode()
     assert "<b>1</b> left" in page.content.decode()
+
+
+# What no control declares: judge.js reads these itself, a sheet has them, or they need earlier messages.
+OF_NO_CONTROL = {"c", "j", "k", "n", "=", "backspace", "tab", "space"}
+KEY_CAPS = {"bksp": "backspace"}
+
+
+def keys_listed(html: str) -> set[str]:
+    """Return the keys on the sheet behind "?", but for numbers, as aria-keyshortcuts names them."""
+    sheet = html[html.index('<section role="dialog" id="keys"') :]
+    caps = re.findall(r"<kbd>([^<]+)</kbd>", sheet[: sheet.index('<p class="note">')])
+    return {KEY_CAPS.get(cap.lower(), cap.lower()) for cap in caps if not cap.isdigit()}
+
+
+class Declared(HTMLParser):
+    """Gather the aria-keyshortcuts of what stands outside dialogs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: set[str] = set()
+        self.sections = 0  # that are open, from the dialog's own on
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        named = dict(attributes)
+        if tag == "section" and (self.sections or named.get("role") == "dialog"):
+            self.sections += 1
+        if not self.sections:
+            self.keys.update((named.get("aria-keyshortcuts") or "").replace("control+", "ctrl ").split())
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "section" and self.sections:
+            self.sections -= 1
+
+
+def keys_declared(html: str) -> set[str]:
+    """Return the keys of the page's controls, but for numbers and Escape, which closes what is open."""
+    page = Declared()
+    page.feed(html)
+    return {key for key in page.keys if not key.isdigit()} - {"escape"}
+
+
+@pytest.mark.parametrize(
+    "set_to",
+    [
+        {},
+        {"edits": True},
+        {"asks_reason": True},
+        {"asks_strength": True},
+        {"asks_quality": True},
+        {"mode": "rank"},
+        {"mode": "rank", "edits": True, "asks_reason": True, "asks_quality": True},
+    ],
+    ids=lambda set_to: " ".join(set_to) or "plain",
+)
+def test_the_keys_sheet_lists_the_keys_that_work(bobs, project, comparisons, set_to):
+    comparisons(2)
+    for name, value in set_to.items():
+        setattr(project, name, value)
+    project.save()
+    choose(bobs, bobs.get(JUDGE), "skip")
+    html = bobs.get(JUDGE).content.decode()
+    assert {"s", "f", "u", "h", "g"} < keys_declared(html)
+    assert keys_declared(html) <= keys_listed(html)
+    assert keys_listed(html) - OF_NO_CONTROL <= keys_declared(html)
 
 
 def test_the_answers_stand_in_the_order_of_the_lease(bobs, comparisons):
