@@ -41,7 +41,9 @@ def written(latex: str) -> set[int]:
 
 
 def test_the_stylesheet_names_what_the_common_file_has():
-    face = re.search(r"stix-two-math-common\.woff2.*?unicode-range:(.*?);", (ROOT / "static/winnow.css").read_text(), re.S)
+    face = re.search(
+        r"stix-two-math-common\.woff2.*?unicode-range:(.*?);", (ROOT / "static/winnow.css").read_text(), re.S
+    )
     assert characters(face[1]) == listed("common")
 
 
