@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 MOST_FONT_BYTES = 110_000  # of the first view; compressed, the page and its other files take about 40,000
 FORMULAS = r"""*So* **far**: $\sum_{i=1}^n \frac{1}{i^2} \le \frac{\pi^2}{6}$, and `code`.
 
-$$\left(\begin{matrix}a & b\\ c & d\end{matrix}\right) \vec{v} = \sqrt{\int_0^\infty e^{-x^2}\,dx}, \quad x \in \mathbb{R}$$
+$$\left(\begin{matrix}a & b\\ c & d\end{matrix}\right) \vec{v} = \sqrt{\int_0^\infty e^{-x^2}}, \quad x \in \mathbb{R}$$
 """
 
 
