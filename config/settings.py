@@ -100,7 +100,7 @@ TEMPLATES = [
 # PostgreSQL keeps the plans of what is asked again and again, which halves its work at each judgement.
 DATABASES = {
     "default": dj_database_url.parse(
-        os.environ.get("DATABASE_URL") or f"sqlite:///{WINNOW_HOME / 'winnow.sqlite3'}", conn_max_age=60
+        os.environ.get("DATABASE_URL") or f"sqlite:///{WINNOW_HOME / 'winnow.sqlite3'}", conn_max_age=600
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -114,13 +114,11 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
         "server_side_binding": True,
-        "prepare_threshold": 5,
+        "prepare_threshold": 2,  # from the third time on
     }
-# SQLite has one writer at a time, and writers take turns within one process (jobs.sqlite).
-WINNOW_WEB_PROCESSES = int(
-    os.environ.get("WINNOW_WEB_PROCESSES")
-    or (1 if DATABASES["default"]["ENGINE"] == "jobs.sqlite" else min(os.cpu_count() or 1, 4))
-)
+# One Python process uses one core.
+MOST_PROCESSES = 2 if DATABASES["default"]["ENGINE"] == "jobs.sqlite" else 4
+WINNOW_WEB_PROCESSES = int(os.environ.get("WINNOW_WEB_PROCESSES") or min(os.cpu_count() or 1, MOST_PROCESSES))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People

@@ -16,7 +16,10 @@ Row = TypeVar("Row")
 
 
 class Given(Expression):
-    """A gap in a prepared query: `Given("person")` is filled by the argument `person`, a value of `field`; no None."""
+    """A gap in a prepared query: `Given("person")` is filled by the argument `person`, a value of `field`.
+
+    None is no error, but as always in SQL it equals nothing.
+    """
 
     def __init__(self, name: str, field: "Field[Any, Any] | None" = None) -> None:
         super().__init__(output_field=field or BigIntegerField())
@@ -68,7 +71,7 @@ class PreparedChange:
 
 
 def updating(rows: "QuerySet[Any]", **values: object) -> Query:
-    query = rows.query.chain(UpdateQuery)
+    query: Any = rows.query.chain(UpdateQuery)
     query.add_update_values(values)
     return query
 

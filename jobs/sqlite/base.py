@@ -1,10 +1,14 @@
-"""Django's SQLite, whose write transactions take turns within a process.
+"""Django's SQLite, whose write transactions take turns.
 
 SQLite lets writers who wait try again after growing pauses: whoever comes last is often first, and with many threads
-some wait for seconds. Here the threads of a process queue up before BEGIN IMMEDIATE, in the order they came.
+some wait for seconds. Here the threads of a process queue up before BEGIN IMMEDIATE, in the order they came, and the
+first of them waits for other processes by locks on a file beside the database. A process that has just written cannot
+write again before the one that waits has: it finds the place of the next one taken.
 """
 
-from collections import defaultdict, deque
+import fcntl
+import os
+from collections import deque
 from threading import Lock
 
 from django.db.backends.sqlite3 import base
@@ -36,7 +40,37 @@ class FairLock:
                 self._held = False
 
 
-_locks: defaultdict[str, FairLock] = defaultdict(FairLock)  # by the database's file
+NEXT, WRITING = 0, 1  # bytes of the file: who has the first waits for the second, and only one process does
+
+
+class Turns:
+    """The right to write to one database: of one thread in this process, and of one process."""
+
+    def __init__(self, database: str) -> None:
+        self._threads = FairLock()
+        in_memory = database == ":memory:" or database.startswith("file:")
+        self._file = None if in_memory else os.open(f"{database}-turns", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def acquire(self) -> None:
+        self._threads.acquire()
+        if self._file is not None:  # a process's locks end with it, however it ends
+            fcntl.lockf(self._file, fcntl.LOCK_EX, 1, NEXT)
+            fcntl.lockf(self._file, fcntl.LOCK_EX, 1, WRITING)
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, NEXT)
+
+    def release(self) -> None:
+        if self._file is not None:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, WRITING)
+        self._threads.release()
+
+
+_turns: dict[str, Turns] = {}  # by the database's file
+_guard = Lock()
+
+
+def turns_of(database: str) -> Turns:
+    with _guard:
+        return _turns.get(database) or _turns.setdefault(database, Turns(database))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -68,8 +102,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._let_go()
 
     @property
-    def _lock(self) -> FairLock:
-        return _locks[str(self.settings_dict["NAME"])]
+    def _lock(self) -> Turns:
+        return turns_of(str(self.settings_dict["NAME"]))
 
     def _let_go(self) -> None:
         if self._writes:

@@ -21,7 +21,7 @@ fork = multiprocessing.get_context("fork")  # the processes share what was loade
 
 class Command(BaseCommand):
     help = """Serve the pages. WINNOW_LISTEN says where: an address and port, loopback by default.
-    WINNOW_WEB_PROCESSES says by how many processes: on PostgreSQL one for each core, up to 4, by default."""
+    WINNOW_WEB_PROCESSES says by how many processes: one for each core by default, up to 4, on SQLite 2."""
 
     def handle(self, *args: object, **options: object) -> None:
         die_with_supervisor()
