@@ -10,9 +10,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from annotate.models import REAL, SHUFFLED, Check, Comparison, Judgement, Lease, Revision, Seat, Slot, new_seed
+from jobs.prepared import Given, PreparedChange, updating
 from projects.models import Project
 
 COUNTED = (Revision.Kind.RANKED, Revision.Kind.BOTH_BAD)
@@ -142,6 +143,13 @@ def told_left(project: Project, left: int) -> int:
     return (left // 10 + 1) * 10 if project.has_checks else left
 
 
-def count_given(seat: Seat, **changes: object) -> None:
-    """Count what the queue has put before a person: the next draw is another one."""
-    Seat.objects.filter(pk=seat.pk).update(given=F("given") + 1, **changes)
+_count_given = PreparedChange(
+    lambda: updating(
+        Seat.objects.filter(pk=Given("seat")), given=F("given") + 1, place=Coalesce(Given("place"), F("place"))
+    )
+)
+
+
+def count_given(seat: Seat, place: int | None = None) -> None:
+    """Count what the queue has put before a person: the next draw is another one. Its own search got to a `place`."""
+    _count_given(seat=seat.pk, place=place)

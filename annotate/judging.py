@@ -1,13 +1,14 @@
 """Recording what people say, and the preference pairs that follow from it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import CharField, Count, DateTimeField, F, QuerySet
+from django.db.models import CharField, Count, DateTimeField, F, QuerySet, Subquery
 from django.db.models.functions import Greatest
 
 from annotate.edits import Edit, store_edit
@@ -81,19 +82,19 @@ def pairs_of(choice: Choice) -> list[tuple[int, int]]:
     ]
 
 
-_locked = Prepared(lambda: Comparison.objects.select_for_update(of=("self",)).filter(pk=COMPARISON))
-_sent_before = Prepared(lambda: Revision.objects.filter(person=PERSON, client_key=Given("client_key", CharField())))
-_vote = Prepared(
-    lambda: Judgement.objects.votes().filter(comparison=COMPARISON, person=PERSON).select_related("current")
-)
+def _asked() -> "QuerySet[Slot]":
+    """The answers of a comparison whose row is locked, the newest first, and what the person had said of it."""
+    sent = Revision.objects.filter(person=PERSON, client_key=Given("client_key", CharField()))
+    vote = Judgement.objects.votes().filter(comparison=COMPARISON, person=PERSON)
+    answers = Slot.objects.filter(comparison=COMPARISON).select_related("comparison").order_by("-pk")
+    locked = answers.select_for_update(of=("comparison",))
+    return locked.annotate(sent=Subquery(sent.values("pk")), vote=Subquery(vote.values("pk")))
+
+
+_answers_locked: Prepared[Any] = Prepared(_asked)
 _left_out = Prepared(
     lambda: Exclusion.objects.filter(project=PROJECT, person=PERSON, lifted_at=None).values_list("since", flat=True)
 )
-# Completions that read the same share a slot: the first of them stands for all.
-_completions = Prepared(
-    lambda: Slot.objects.filter(comparison=COMPARISON).order_by("-pk").values_list("number", "completion")
-)
-
 _end_live_lease = PreparedChange(lambda: deleting(Lease.objects.filter(live(), comparison=COMPARISON, person=PERSON)))
 _make_current = PreparedChange(
     lambda: updating(Judgement.objects.filter(pk=Given("judgement")), current=Given("revision"))
@@ -128,11 +129,12 @@ def record(
     if not settles:
         one_at_a_time(person)  # first the person, then the comparison: always in this order
     # The row's lock: two submits for one comparison take turns.
-    (comparison,) = _locked(comparison=comparison.pk)
-    if known := _sent_before.first(person=person.pk, client_key=client_key):
-        return known
+    answers = _answers_locked(comparison=comparison.pk, person=person.pk, client_key=client_key)
+    comparison = answers[0].comparison
+    if answers[0].sent:
+        return Revision.objects.get(pk=answers[0].sent)
     in_time = not settles and _end_lease(person, comparison)
-    judgement = _judgement(person, comparison, settles)
+    judgement = _settlement(person, comparison) if settles else _vote(person, comparison, answers[0].vote)
     before = judgement.current
     counted_before = before is not None and before.kind in COUNTED
     revision = Revision.objects.create(
@@ -155,20 +157,23 @@ def record(
         late=not in_time and not settles and choice.kind != Kind.WITHDRAWN and not counted_before,
         client_key=client_key,
     )
-    _write_pairs(revision, comparison, choice)
+    _write_pairs(revision, answers, choice)
     _make_current(judgement=judgement.pk, revision=revision.pk)
     if not settles:
         _fill_a_place(person, comparison, before, revision)
     return revision
 
 
-def _judgement(person: User, comparison: Comparison, settles: bool) -> Judgement:
-    """Return the judgement that a revision goes to, made if it is the first. The comparison's row is locked."""
-    if settles:
-        found = Judgement.objects.filter(comparison=comparison, settles=True).first()
-    else:
-        found = _vote.first(comparison=comparison.pk, person=person.pk)
-    return found or Judgement.objects.create(comparison=comparison, person=person, settles=settles)
+def _vote(person: User, comparison: Comparison, known: int | None) -> Judgement:
+    if known:
+        return Judgement.objects.select_related("current").get(pk=known)
+    return Judgement.objects.create(comparison=comparison, person=person)
+
+
+def _settlement(person: User, comparison: Comparison) -> Judgement:
+    """Return the admins' common judgement, made if this is the first. Asked under the lock: any admin may settle."""
+    known = Judgement.objects.filter(comparison=comparison, settles=True).select_related("current").first()
+    return known or Judgement.objects.create(comparison=comparison, person=person, settles=True)
 
 
 def _end_lease(person: User, comparison: Comparison) -> bool:
@@ -192,16 +197,18 @@ def _fill_a_place(person: User, comparison: Comparison, before: Revision | None,
         _count_left(person=person.pk, project=comparison.project_id, change=change)
 
 
-def _write_pairs(revision: Revision, comparison: Comparison, choice: Choice) -> None:
+def _write_pairs(revision: Revision, answers: Sequence[Slot], choice: Choice) -> None:
     decided = pairs_of(choice)
     if not decided and revision.edit is None:
         return
-    completions = dict(_completions(comparison=comparison.pk))
+    # Completions that read the same share a slot: the first of them, which comes last here, stands for all.
+    completions = {answer.number: answer.completion_id for answer in answers}
     pairs = [(completions[better], completions[worse]) for better, worse in decided]
     if revision.edit_id:
         pairs = [(revision.edit_id, completions[slot]) for slot in sorted(completions)] + pairs
+    prompt = answers[0].comparison.prompt_id
     PreferencePair.objects.bulk_create(
-        PreferencePair(revision=revision, prompt_id=comparison.prompt_id, chosen_id=chosen, rejected_id=rejected)
+        PreferencePair(revision=revision, prompt_id=prompt, chosen_id=chosen, rejected_id=rejected)
         for chosen, rejected in pairs
     )
 

@@ -72,15 +72,24 @@ _is_free = Prepared(lambda: _free().filter(pk=COMPARISON).values_list("pk"))
 
 
 @transaction.atomic(savepoint=False)
-def next_lease(
-    person: User, project: Project, have: Collection[int] = (), visit: str = "", *, wait: bool = True
-) -> Lease | None:
+def next_lease(person: User, project: Project, have: Collection[int] = (), visit: str = "") -> Lease | None:
     """Return what lies before this person and is not among the comparisons they `have`, or lease the next one.
 
-    None when nothing is left, or as much as may be lies before them. What does is theirs for another half hour. Who
-    has locked a comparison already must not `wait` for another one: what others have locked is passed over then.
+    None when nothing is left, or as much as may be lies before them. What does is theirs for another half hour.
     """
     one_at_a_time(person)
+    return _next(person, project, have, visit, wait=True)
+
+
+def go_on(person: User, project: Project, have: Collection[int], visit: str) -> Lease | None:
+    """Return `next_lease` in the transaction of a judgement, which has the locks of the person and of a comparison.
+
+    Who has locked a comparison must not wait for another one: what others have locked is passed over.
+    """
+    return _next(person, project, have, visit, wait=False)
+
+
+def _next(person: User, project: Project, have: Collection[int], visit: str, wait: bool) -> Lease | None:
     mine = _renewed(person, project, visit)
     here = [lease for lease in mine if lease.project_id == project.pk]
     if waiting := next((lease for lease in here if lease.comparison_id not in have), None):

@@ -94,7 +94,7 @@ def submit(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
         )
         # In the same transaction, as it is one write to the disk then.
         on_hand = _on_hand(request.POST)
-        lease = queue.next_lease(request.user, project, **on_hand, wait=False) if _by_script(request) else None
+        lease = queue.go_on(request.user, project, **on_hand) if _by_script(request) else None
     if _by_script(request):
         lease = lease or queue.next_lease(request.user, project, **on_hand)
         return _reply(request, project, lease, Said(revision=revision))

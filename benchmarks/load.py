@@ -16,7 +16,7 @@ from typing import Protocol
 
 from benchmarks.servers import Server
 
-WARM_UP = 2.0  # seconds of a closed loop that do not count; at most a fifth of the time that does
+WARM_UP = 3.0  # seconds of a closed loop that do not count: connections are made; at most a fifth of the time that does
 
 
 class Person(Protocol):

@@ -541,10 +541,10 @@ def test_the_loop_takes_so_many_queries_whatever_it_shows(bobs, comparisons, dja
     comparisons(3, answers=8)
     page = bobs.get(JUDGE)
     # session, person, project, comparison
-    # BEGIN, the comparison's lock, client key known?, lease's end, judgement, its insert, revision, the slots'
-    #   completions, pairs, judgement's current, excluded?, comparison's count, what is left; the person's leases, seat,
-    #   next comparison, seat's place, lease, COMMIT
+    # BEGIN, the comparison's lock with its answers and what was said before, lease's end, judgement, revision, pairs,
+    #   judgement's current, excluded?, comparison's count, what is left; the person's leases, seat, next comparison,
+    #   seat's place, lease, COMMIT
     # guidelines, answers, today, left
-    # and on PostgreSQL: the person's lock, twice; still free, now that it is locked?
-    with django_assert_num_queries(27 + 3 * connection.features.has_select_for_update):
+    # and on PostgreSQL: the person's lock; still free, now that it is locked?
+    with django_assert_num_queries(24 + 2 * connection.features.has_select_for_update):
         choose(bobs, page, "1", script=True)
