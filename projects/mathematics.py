@@ -77,6 +77,9 @@ def allowed(element: str, attribute: str, value: str) -> str | None:
     return value if attribute == "class" or element not in ELEMENTS or VALUE.fullmatch(value) else None
 
 
+# math-core takes these for macros, which are refused.
+ARROWS = {"iff": "Longleftrightarrow", "implies": "Longrightarrow", "impliedby": "Longleftarrow"}
+COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 CONVERTER = LatexToMathML(fancy_error=False, max_expansions=0)
 CLEANER = nh3.Cleaner(
     tags=set(ELEMENTS), attributes=ELEMENTS, allowed_classes=ALLOWED_CLASSES, attribute_filter=allowed, link_rel=None
@@ -88,7 +91,7 @@ def to_mathml(latex: str, *, display: bool) -> str | None:
     if len(latex) > MOST_CHARACTERS or _depth(latex, r"\\.|[{}]", "{", "}") > DEEPEST:
         return None
     try:
-        mathml = CONVERTER.convert_with_local_state(latex, displaystyle=display)
+        mathml = CONVERTER.convert_with_local_state(COMMAND.sub(_spelled_out, latex), displaystyle=display)
     except LatexError:
         return None
     if _depth(mathml, r"<[^>]*/>|</?", "<", "</") > DEEPEST:
@@ -103,6 +106,10 @@ def _depth(text: str, pieces: str, opening: str, closing: str) -> int:
         depth += (piece == opening) - (piece == closing)
         deepest = max(deepest, depth)
     return deepest
+
+
+def _spelled_out(command: re.Match[str]) -> str:
+    return rf"\;\{ARROWS[command[1]]}\;" if command[1] in ARROWS else command[0]
 
 
 def _style_as_classes(style: re.Match[str]) -> str:

@@ -50,6 +50,18 @@ def test_displayed(text):
     assert "$" not in html
 
 
+@pytest.mark.parametrize(("latex", "arrow"), [(r"a \iff b", "⟺"), (r"a\implies b", "⟹"), (r"a \impliedby b", "⟸")])
+def test_arrows_between_statements(latex, arrow):
+    html = render(f"${latex}$")
+    assert f">{arrow}</mo>" in html
+    assert "<mi>a</mi>" in html and "<mi>b</mi>" in html
+
+
+def test_a_line_break_before_iff_is_no_arrow():
+    html = render(r"$$\begin{aligned} a \\iff b \end{aligned}$$")
+    assert "<mi>i</mi><mi>f</mi><mi>f</mi>" in html
+
+
 def test_a_formula_is_no_list_and_no_heading():
     html = render("$$\n\\begin{aligned}\na\n- b\n= c\n---\n\\end{aligned}\n$$")
     assert "<math" in html
