@@ -44,12 +44,6 @@ def open_to(person: User | Given, project: Project | Given) -> "QuerySet[Compari
     return free.order_by("place", "pk")
 
 
-def held(person: User, project: Project) -> "QuerySet[Lease]":
-    """Return what lies before this person, the first first."""
-    mine = Lease.objects.filter(live(), person=person, project=project)
-    return mine.select_related("comparison__prompt").order_by("turn", "opened_at", "pk")
-
-
 def _free() -> "QuerySet[Comparison]":
     """What is open to a person besides a comparison that lies before them, from a place in the queue on."""
     free = open_to(PERSON, PROJECT).filter(place__gte=Given("place")).exclude(pk=Given("held"))
@@ -66,8 +60,8 @@ _left_lately = Prepared(
     )
 )
 _person_locked = Prepared(lambda: User.objects.select_for_update(no_key=True).filter(pk=PERSON).values_list("pk"))
-_first_free = Prepared(lambda: _free().select_for_update(of=("self",))[:1])
-_first_free_unlocked = Prepared(lambda: _free().select_for_update(of=("self",), skip_locked=True)[:1])
+_first_free = Prepared(lambda: _free().select_for_update(of=("self",), no_key=True)[:1])
+_first_free_unlocked = Prepared(lambda: _free().select_for_update(of=("self",), no_key=True, skip_locked=True)[:1])
 _is_free = Prepared(lambda: _free().filter(pk=COMPARISON).values_list("pk"))
 
 
@@ -106,7 +100,8 @@ def _next(person: User, project: Project, have: Collection[int], visit: str, wai
     else:
         comparison = check
         checks.count_given(seat)
-    _delete(mine[MOST_LEASES - 1 :])
+    elsewhere = [lease for lease in mine if lease.project_id != project.pk]
+    _delete(elsewhere[MOST_LEASES - 1 - len(here) :])
     return _lease(person, comparison, visit)
 
 
@@ -134,7 +129,8 @@ def stay(person: User, project: Project, have: Collection[int], visit: str = "")
     """Keep what lies before this person theirs; what was freed becomes theirs again if it has a free place."""
     one_at_a_time(person)
     gone = set(have) - {lease.comparison_id for lease in _renewed(person, project, visit)}
-    for comparison in project.comparisons.filter(pk__in=gone).select_for_update(of=("self",)):
+    locked = project.comparisons.select_for_update(of=("self",), no_key=True)
+    for comparison in locked.filter(pk__in=gone).order_by("pk"):
         if _is_open(person, comparison):
             lease_to(person, comparison, visit=visit)
 
@@ -145,16 +141,20 @@ def _is_open(person: User, comparison: Comparison) -> bool:
     return checks.is_theirs(person, comparison)
 
 
+@transaction.atomic(savepoint=False)
 def leave(person: User, project: Project, visit: str) -> None:
     """Free what lies on a page that this person has left: somebody else can have it.
 
     A page that is opened anew takes over before the old one says that it was left: nothing is freed then.
     """
+    one_at_a_time(person)
     Lease.objects.filter(person=person, project=project, visit=visit).delete()
 
 
+@transaction.atomic(savepoint=False)
 def leave_all(person: User, project: Project | None) -> None:
     """Free all that lies before a person, in one project or, without it, in every one."""
+    one_at_a_time(person)
     leases = Lease.objects.filter(person=person)
     (leases.filter(project=project) if project else leases).delete()
 
@@ -215,8 +215,8 @@ def lease_in_front(person: User, comparison: Comparison) -> Lease:
 
 def _make_room(person: User, comparison: Comparison) -> None:
     others = Lease.objects.filter(person=person).exclude(comparison=comparison).order_by("turn", "opened_at", "pk")
-    if surplus := [lease.pk for lease in others[MOST_LEASES - 1 :]]:
-        Lease.objects.filter(pk__in=surplus).delete()
+    here_first = sorted(others, key=lambda lease: lease.project_id != comparison.project_id)
+    _delete(here_first[MOST_LEASES - 1 :])
 
 
 def order_for(person: User, comparison: Comparison) -> list[int]:
@@ -244,7 +244,8 @@ def left_about(person: User, project: Project) -> int:
     if known := _left_lately.first(person=person.pk, project=project.pk):
         return known
     left = left_for(person, project)
-    Seat.objects.filter(person=person, project=project).update(left=left, counted_at=Now())
+    with transaction.atomic():  # on SQLite it takes its turn then
+        Seat.objects.filter(person=person, project=project).update(left=left, counted_at=Now())
     return left
 
 

@@ -13,7 +13,6 @@ from annotate.models import Comparison, Lease, Seat
 from annotate.queue import (
     LEASE,
     call_back,
-    held,
     held_by_others,
     lease_to,
     leave,
@@ -29,6 +28,11 @@ from jobs.models import Job
 from projects.access import add_member
 from projects.models import Membership, Project
 from tests.people import ask_people
+
+
+def held(person, project):
+    """Return what lies before a person in a project, the first first."""
+    return Lease.objects.filter(person=person, project=project).order_by("turn", "opened_at", "pk")
 
 
 def judge(person, lease, choice=None):
@@ -149,6 +153,35 @@ def test_the_most_is_over_all_projects(bob, project, comparisons):
         Comparison.objects.filter(pk=comparison.pk).update(project=other)
         assert next_lease(bob, other).comparison == comparison
     assert Lease.objects.filter(person=bob).count() == 2
+
+
+def test_what_is_read_stays_though_something_lies_in_another_project(bob, project, comparisons):
+    comparisons()
+    other = Project.objects.create(name="Other", slug="other")
+    add_member(other, bob, Membership.Role.ANNOTATOR)
+    Comparison.objects.update(project=other)
+    next_lease(bob, other)
+    comparisons(3)
+    first = next_lease(bob, project)
+    assert Lease.objects.filter(person=bob).count() == 2
+    second = next_lease(bob, project, have=[first.comparison_id])
+    assert list(held(bob, project)) == [first, second]
+    assert Lease.objects.filter(person=bob).count() == 2
+
+
+def test_what_comes_back_takes_the_place_of_another_projects(bob, project, comparisons):
+    (comparison,) = comparisons()
+    judge(bob, next_lease(bob, project))
+    other = Project.objects.create(name="Other", slug="other")
+    add_member(other, bob, Membership.Role.ANNOTATOR)
+    (other_comparison,) = comparisons()
+    Comparison.objects.filter(pk=other_comparison.pk).update(project=other)
+    next_lease(bob, other)
+    comparisons(1)
+    here = next_lease(bob, project)
+    back = take_back(bob, project, "back")
+    assert list(held(bob, project)) == [back, here]
+    assert not held(bob, other)
 
 
 def test_orders_differ_between_people_and_stay(bob, dora, alice, project, comparisons):
