@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from annotate.judging import COUNTED, Choice, Kind, record
 from annotate.models import Comparison, Exclusion, Judgement, PreferencePair, Revision, excluded
-from annotate.queue import leave_all
+from annotate.queue import leave_all, one_at_a_time
 from projects.models import Project
 from projects.signals import person_left
 
@@ -76,7 +76,7 @@ def settle(comparison: Comparison, choice: Choice, by: User, shown: list[int]) -
 @transaction.atomic
 def unsettle(comparison: Comparison, by: User) -> None:
     """Let the votes count again."""
-    Comparison.objects.select_for_update(of=("self",)).get(pk=comparison.pk)
+    Comparison.objects.select_for_update(of=("self",), no_key=True).get(pk=comparison.pk)
     if standing := settlement(comparison):
         key = f"unsettle {uuid.uuid4()}"
         record(by, comparison, Choice(Kind.WITHDRAWN), shown=standing.shown, client_key=key, settles=True)
@@ -91,7 +91,8 @@ def exclude(project: Project, person: User, since: datetime, by: User, reason: s
         Refused: their judgements are left out already.
     """
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)  # one at a time
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # one at a time
+        one_at_a_time(person)  # what they submit now is counted, or knows of the exclusion
         if Exclusion.objects.filter(project=project, person=person, lifted_at=None).exists():
             raise Refused(f"The judgements of {person} are left out already. Take that back first.")
         exclusion = Exclusion.objects.create(project=project, person=person, since=since, reason=reason, created_by=by)
@@ -101,7 +102,9 @@ def exclude(project: Project, person: User, since: datetime, by: User, reason: s
 
 def lift(exclusion: Exclusion, by: User) -> None:
     """Let the person's judgements count again."""
-    Exclusion.objects.filter(pk=exclusion.pk, lifted_at=None).update(lifted_at=Now(), lifted_by=by)
+    with transaction.atomic():
+        one_at_a_time(exclusion.person)
+        Exclusion.objects.filter(pk=exclusion.pk, lifted_at=None).update(lifted_at=Now(), lifted_by=by)
     count_again(exclusion.project, exclusion.person)
 
 
@@ -116,7 +119,7 @@ def count_again(project: Project, person: User) -> None:
 @transaction.atomic
 def _count_places(pks: list[int]) -> None:
     # Locked in one order, as people submit meanwhile.
-    locked = list(Comparison.objects.filter(pk__in=pks).select_for_update(of=("self",)).order_by("pk"))
+    locked = list(Comparison.objects.filter(pk__in=pks).select_for_update(of=("self",), no_key=True).order_by("pk"))
     counting = Revision.objects.votes().filter(judgement__comparison__in=pks, kind__in=COUNTED)
     counting = counting.exclude(excluded(Now(), ""))
     filled = dict(counting.values_list("judgement__comparison").annotate(Count("pk")).order_by())

@@ -1,15 +1,21 @@
 """Many people at once, each in a thread with a connection of its own. The database may be SQLite or PostgreSQL."""
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
 
 from annotate.judging import Choice, Kind, best_of, record, take_back
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
 from annotate.queue import next_lease
+from annotate.review import exclude, lift
 from tests.people import ask_people
 from tests.threads import together
 
@@ -108,3 +114,30 @@ def test_two_undos_at_the_same_time_go_back_two(bob, project, comparisons):
         record(bob, comparison, Choice(Kind.BOTH_BAD), shown=[0, 1], client_key=str(uuid.uuid4()))
     together(*(lambda key=key: take_back(bob, project, key) for key in ("one", "two")))
     assert list(Comparison.objects.values_list("judged", flat=True)) == [0, 0]
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_who_is_excluded_while_they_submit_fills_no_place(alice, bob, project, comparisons, lifted):
+    """Nor does it lose one that fills a place when the exclusion is lifted meanwhile."""
+    (comparison,) = comparisons()
+    if lifted:
+        exclusion = exclude(project, bob, timezone.now(), alice)
+    said, asked = Event(), Event()
+
+    def submit() -> None:
+        with transaction.atomic():
+            record(bob, comparison, best_of(0, 2), shown=[0, 1], client_key="once")
+            said.set()
+            asked.wait(10)
+            time.sleep(0.3)  # so that the other one would be done, did it not wait
+
+    def change() -> None:
+        said.wait(10)
+        asked.set()
+        if lifted:
+            lift(exclusion, alice)
+        else:
+            exclude(project, bob, timezone.now() - timedelta(hours=1), alice)
+
+    together(submit, change)
+    assert Comparison.objects.get().judged == int(lifted)
