@@ -25,7 +25,12 @@ from projects.models import Membership, Project
 
 A_PAGE = 20
 
-_comparison = Prepared(lambda: Comparison.objects.filter(project=Given("project"), pk=Given("comparison")))
+# What is said in practice is no judgement.
+_comparison = Prepared(
+    lambda: Comparison.objects.filter(project=Given("project"), pk=Given("comparison")).exclude(
+        purpose=Comparison.Purpose.PRACTICE
+    )
+)
 
 
 @dataclass

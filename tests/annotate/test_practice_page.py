@@ -77,6 +77,14 @@ def test_nothing_counts(bobs, bob, practice):
     assert not Lease.objects.exists()
 
 
+def test_what_is_said_in_practice_is_never_taken_for_a_judgement(bobs, practice):
+    page = bobs.get(URL)
+    comparison = unmask(re.search(r'data-comparison="(\w+)"', page.text)[1])
+    sent = {"choice": "1", "seen": hidden(page, "seen"), "client_key": hidden(page, "client_key")}
+    assert bobs.post(reverse("submit", args=["plain", comparison]), sent).status_code == 404
+    assert not Judgement.objects.votes().exists()
+
+
 def test_the_first_word_holds(bobs, practice):
     page = bobs.get(URL)
     choose(bobs, page, better=False)
