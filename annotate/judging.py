@@ -12,7 +12,7 @@ from django.db.models import CharField, Count, DateTimeField, F, QuerySet, Subqu
 from django.db.models.functions import Greatest
 
 from annotate.edits import Edit, store_edit
-from annotate.models import Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat, Slot
+from annotate.models import REAL, Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat, Slot
 from annotate.queue import COMPARISON, PERSON, PROJECT, lease_in_front, live, one_at_a_time
 from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
 from projects.models import Project
@@ -87,7 +87,7 @@ def _asked() -> "QuerySet[Slot]":
     sent = Revision.objects.filter(person=PERSON, client_key=Given("client_key", CharField()))
     vote = Judgement.objects.votes().filter(comparison=COMPARISON, person=PERSON)
     answers = Slot.objects.filter(comparison=COMPARISON).select_related("comparison").order_by("-pk")
-    locked = answers.select_for_update(of=("comparison",))
+    locked = answers.select_for_update(of=("comparison",), no_key=True)
     return locked.annotate(sent=Subquery(sent.values("pk")), vote=Subquery(vote.values("pk")))
 
 
@@ -193,7 +193,7 @@ def _fill_a_place(person: User, comparison: Comparison, before: Revision | None,
     if change := fills(now) - fills(before):
         _count_vote(comparison=comparison.pk, change=change)
     stood, stands = (revision is not None and revision.kind != Kind.WITHDRAWN for revision in (before, now))
-    if change := stood - stands:
+    if comparison.purpose in REAL and (change := stood - stands):  # checks are not among what is left
         _count_left(person=person.pk, project=comparison.project_id, change=change)
 
 

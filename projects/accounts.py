@@ -27,7 +27,7 @@ def deactivate(person: User, by: User) -> None:
         raise Refused("You cannot deactivate your own account. Ask another operator to do it.")
     with transaction.atomic():
         # The operators' rows are locked: two who deactivate each other at once take turns, and one remains.
-        operators = User.objects.select_for_update().filter(is_staff=True, is_active=True).order_by("pk")
+        operators = User.objects.select_for_update(no_key=True).filter(is_staff=True, is_active=True).order_by("pk")
         if by.pk not in set(operators.values_list("pk", flat=True)):
             raise Refused("Your own account was deactivated meanwhile. Ask another operator.")
         User.objects.filter(pk=person.pk).update(is_active=False)

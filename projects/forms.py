@@ -205,7 +205,7 @@ class SettingsForm(ProjectForm):
     @transaction.atomic
     def _save(self) -> int | None:
         project = self.instance
-        Project.objects.select_for_update().get(pk=project.pk)  # versions are numbered one at a time
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # versions are numbered one at a time
         project.save(update_fields=self._meta.fields)
         text, before = self.cleaned_data["guidelines"], self.current.text.strip() if self.current else ""
         if text == before:

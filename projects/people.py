@@ -118,7 +118,7 @@ def _not_oneself(membership: Membership, by: User) -> None:
 def _keep_an_admin(membership: Membership) -> None:
     """Check that the project has an admin without this person; one whose account is deactivated does not count."""
     # The project's row is locked: two admins who remove each other at once take turns.
-    Project.objects.select_for_update().get(pk=membership.project_id)
+    Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
     admins = Membership.objects.filter(
         project=membership.project_id, left_at=None, role=Membership.Role.ADMIN, user__is_active=True
     )

@@ -91,7 +91,7 @@ def numbered_dataset(project: Project, user: User | None = None, settlements: st
     Raises:
         NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
     """
-    Project.objects.select_for_update().get(pk=project.pk)  # asked twice at once, it is one dataset
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # asked twice at once, it is one dataset
     return newest_dataset(project, settlements) or new_dataset(project, user, settlements)
 
 
@@ -102,7 +102,7 @@ def new_dataset(project: Project, user: User | None = None, settlements: str = D
     Raises:
         NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
     """
-    Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers are given out one at a time
     dataset = all_by_now(project, settlements)
     trainable = counted_revisions(dataset).filter(pairs__prompt__side=Prompt.Side.TRAIN)
     if not trainable.exists():

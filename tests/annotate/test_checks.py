@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 
 from annotate import checks
@@ -12,10 +13,11 @@ from annotate.comparisons import apply_overlap
 from annotate.gold import add, take_out
 from annotate.judging import Kind, best_of, judged_since, record, take_back
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision, Seat
-from annotate.queue import lease_to, left_for, next_lease, stay
+from annotate.queue import go_on, lease_to, left_for, next_lease, stay
 from annotate.review import settle, unsettle
 from tests.annotate.saying import say
 from tests.annotate.test_races import crowd
+from tests.people import ask_people
 from tests.threads import together
 from web.home import loop_of
 
@@ -252,3 +254,28 @@ def test_a_crowd_and_its_tabs_get_each_check_once(project, alice, comparisons, m
 
 def draw():
     return random.Random(1)
+
+
+def test_a_crowd_with_checks_judges_and_goes_on_at_once(transactional_db, project, comparisons, make_gold):
+    """Each judgement and the next comparison are one transaction, as the page's submit has it."""
+    make_gold(6)
+    made = comparisons(24)
+    ask_people(project, 2)
+    ask_checks(project, gold_percent=20, repeat_percent=20)
+
+    def work(person) -> int:
+        lease, done = next_lease(person, project), 0
+        while lease:
+            with transaction.atomic():
+                say(person, lease.comparison, best_of(0, lease.comparison.slots), lease.shown)
+                lease = go_on(person, project, [], "")
+            lease, done = lease or next_lease(person, project), done + 1
+        return done
+
+    people = crowd(5)
+    together(*(lambda person=person: work(person) for person in people))
+    for person in people:
+        work(person)
+    assert set(Comparison.objects.filter(pk__in=[one.pk for one in made]).values_list("judged", flat=True)) == {2}
+    assert Judgement.objects.votes().filter(comparison__purpose=GOLD).exists()
+    assert not Revision.objects.filter(late=True).exists()
