@@ -5,12 +5,13 @@ judgement asks is therefore built at its first use, with gaps for what changes, 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
 from django.db.models import BigIntegerField, Expression, Field, QuerySet
 from django.db.models.sql import DeleteQuery, Query, UpdateQuery
+from django.db.transaction import TransactionManagementError
 
 Row = TypeVar("Row")
 
@@ -39,7 +40,9 @@ class Prepared(Generic[Row]):
     def __call__(self, **given: object) -> list[Row]:
         if not hasattr(self._here, "queryset"):
             self._prepare()
-        sql, filled = self._here.sql, [_filled(value, given) for value in self._here.values]
+        if self._here.locks and not connection.in_atomic_block:  # Django looks when it builds the query
+            raise TransactionManagementError("A query that locks rows needs a transaction.")
+        sql, filled = self._here.sql, _filled(self._here.values, given)
         self._here.compiler.as_sql = lambda: (sql, filled)
         queryset = self._here.queryset
         return list(queryset._iterable_class(queryset))
@@ -53,6 +56,7 @@ class Prepared(Generic[Row]):
         self._here.sql, self._here.values = compiler.as_sql()
         queryset.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
         self._here.compiler, self._here.queryset = compiler, queryset
+        self._here.locks = queryset.query.select_for_update and connection.features.has_select_for_update
 
 
 class PreparedChange:
@@ -66,7 +70,7 @@ class PreparedChange:
         if not hasattr(self._here, "sql"):
             self._here.sql, self._here.values = self._build().get_compiler(connection.alias).as_sql()
         with connection.cursor() as cursor:
-            cursor.execute(self._here.sql, [_filled(value, given) for value in self._here.values])
+            cursor.execute(self._here.sql, _filled(self._here.values, given))
             return cursor.rowcount
 
 
@@ -81,7 +85,16 @@ def deleting(rows: "QuerySet[Any]") -> Query:
     return rows.query.chain(DeleteQuery)
 
 
-def _filled(value: Any, given: dict[str, object]) -> Any:
-    if not isinstance(value, Given):
-        return value
-    return value.output_field.get_db_prep_value(given[value.name], connection)
+def _filled(values: Sequence[Any], given: dict[str, object]) -> list[Any]:
+    """Put what is given into the gaps.
+
+    Raises:
+        KeyError: a gap is not filled.
+        TypeError: something is given for which there is no gap.
+    """
+    if unknown := given.keys() - {value.name for value in values if isinstance(value, Given)}:
+        raise TypeError(f"The statement has no gap for {', '.join(sorted(unknown))}.")
+    return [
+        value.output_field.get_db_prep_value(given[value.name], connection) if isinstance(value, Given) else value
+        for value in values
+    ]

@@ -52,16 +52,24 @@ class Turns:
         self._file = None if in_memory else os.open(f"{database}-turns", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def acquire(self) -> None:
+        """Wait for this thread's turn, however long: a process stopped within a transaction stops all writers."""
         self._threads.acquire()
-        if self._file is not None:  # a process's locks end with it, however it ends
+        if self._file is None:
+            return
+        try:  # a process's locks end with it, however it ends
             fcntl.lockf(self._file, fcntl.LOCK_EX, 1, NEXT)
             fcntl.lockf(self._file, fcntl.LOCK_EX, 1, WRITING)
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, NEXT)
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
-        if self._file is not None:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, WRITING)
-        self._threads.release()
+        try:
+            if self._file is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)  # both
+        finally:
+            self._threads.release()
 
 
 _turns: dict[str, Turns] = {}  # by the database's file

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import CharField, DateTimeField
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
@@ -100,3 +101,20 @@ def test_a_deletion_reaches_the_rows_it_names():
     end = PreparedChange(lambda: deleting(Session.objects.filter(session_key=Given("key", CharField()))))
     assert [end(key="1"), end(key="1"), end(key="2")] == [1, 0, 1]
     assert list(Session.objects.values_list("session_key", flat=True)) == ["0"]
+
+
+def test_gaps_and_what_is_given_must_fit(people):
+    found = Prepared(lambda: User.objects.filter(pk=Given("person")))
+    with pytest.raises(KeyError, match="person"):
+        found()
+    with pytest.raises(TypeError, match="no gap for name"):
+        found(person=people[0].pk, name="ada")
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows.")
+def test_rows_are_locked_in_a_transaction_only(transactional_db):
+    found = Prepared(lambda: User.objects.select_for_update().filter(pk=Given("person")))
+    with transaction.atomic():
+        assert found(person=0) == []
+    with pytest.raises(TransactionManagementError):
+        found(person=0)
