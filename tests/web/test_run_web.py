@@ -77,3 +77,10 @@ def test_its_processes_do_not_outlive_it(start):
     server.kill()
     wait_until(lambda: not any(map(psutil.Process.is_running, children)), 10, "The end of all")
     assert not answers(page)
+
+
+def test_no_process_at_all_is_refused(environment):
+    command = [sys.executable, "manage.py", "run_web"]
+    said = subprocess.run(command, cwd=ROOT, env={**environment, "WINNOW_WEB_PROCESSES": "0"}, capture_output=True)
+    assert said.returncode == 1
+    assert b"WINNOW_WEB_PROCESSES is 0; at least 1 is needed." in said.stderr
