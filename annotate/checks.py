@@ -12,11 +12,22 @@ from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
-from annotate.models import REAL, SHUFFLED, Check, Comparison, Judgement, Lease, Revision, Seat, Slot, new_seed
+from annotate.models import (
+    COUNTED,
+    REAL,
+    SHUFFLED,
+    Check,
+    Comparison,
+    Judgement,
+    Lease,
+    Revision,
+    Seat,
+    Slot,
+    new_seed,
+)
 from jobs.prepared import Given, PreparedChange, updating
 from projects.models import Project
 
-COUNTED = (Revision.Kind.RANKED, Revision.Kind.BOTH_BAD)
 LATER = 20  # judgements after which a person may be asked the same again …
 MUCH_LATER = timedelta(days=1)  # … or after so long
 LOOKED_AT = 200  # judgements, of those that may be repeated, of which one is drawn

@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 from annotate import review
 from annotate.checks import copy_of, make_check, says_the_same
 from annotate.damage import damaged
-from annotate.judging import COUNTED, Choice, Kind, best_of
-from annotate.models import REAL, Check, Comparison, Damage, Judgement, Practised, Revision, Slot, excluded
+from annotate.judging import Choice, Kind, best_of
+from annotate.models import COUNTED, REAL, Check, Comparison, Damage, Judgement, Practised, Revision, Slot, excluded
 from generation.models import Completion
 from projects.models import Project
 

@@ -12,14 +12,23 @@ from django.db.models import CharField, Count, DateTimeField, F, QuerySet, Subqu
 from django.db.models.functions import Greatest
 
 from annotate.edits import Edit, store_edit
-from annotate.models import REAL, Comparison, Exclusion, Judgement, Lease, PreferencePair, Revision, Seat, Slot
+from annotate.models import (
+    COUNTED,
+    REAL,
+    Comparison,
+    Exclusion,
+    Judgement,
+    Lease,
+    PreferencePair,
+    Revision,
+    Seat,
+    Slot,
+)
 from annotate.queue import COMPARISON, PERSON, PROJECT, lease_in_front, live, one_at_a_time
 from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
 from projects.models import Project
 
 Kind = Revision.Kind
-COUNTED = (Kind.RANKED, Kind.BOTH_BAD)  # these fill a place of the overlap; a skip leaves it to somebody else
-
 
 FEW = 10  # revisions
 # By time, which has an index with the person. By id alone PostgreSQL would walk back through what everybody said.

@@ -309,6 +309,9 @@ class Revision(models.Model):
         return f"revision {self.number} of {self.judgement}: {self.kind}"
 
 
+COUNTED = (Revision.Kind.RANKED, Revision.Kind.BOTH_BAD)  # fill a place of the overlap; a skip leaves it to others
+
+
 class PreferencePairQuerySet(models.QuerySet["PreferencePair"]):
     def current(self) -> "PreferencePairQuerySet":
         """The pairs that count now: what stands, of nobody left out, and votes only where nothing is settled."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from annotate.checks import COUNTED, says_the_same
+from annotate.checks import says_the_same
 from annotate.estimates import CONFIDENCE, Estimate
-from annotate.models import Comparison, Judgement, Revision, excluded
+from annotate.models import COUNTED, Comparison, Judgement, Revision, excluded
 from projects.models import Project
 
 FEWEST_CHECKS = 5  # fewer say nothing of a person

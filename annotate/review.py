@@ -9,8 +9,8 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from annotate.judging import COUNTED, Choice, Kind, record
-from annotate.models import Comparison, Exclusion, Judgement, PreferencePair, Revision, excluded
+from annotate.judging import Choice, Kind, record
+from annotate.models import COUNTED, Comparison, Exclusion, Judgement, PreferencePair, Revision, excluded
 from annotate.queue import leave_all, one_at_a_time
 from projects.models import Project
 from projects.signals import person_left

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from annotate.forms import OUT_OF_DATE, ChoiceForm
-from annotate.judging import COUNTED
+from annotate.models import COUNTED
 from projects.models import Project
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

@@ -363,8 +363,7 @@ def beyond_overlap() -> list[str]:
     """Count each comparison's judgements: as many as it says, and none beyond its overlap but late ones."""
     from django.db.models import Count, Q
 
-    from annotate.judging import COUNTED
-    from annotate.models import Comparison
+    from annotate.models import COUNTED, Comparison
 
     counted = Q(judgements__settles=False, judgements__current__kind__in=COUNTED)
     in_time = counted & Q(judgements__current__late=False)

@@ -10,8 +10,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.checks import told_left
-from annotate.judging import COUNTED
-from annotate.models import REAL, Comparison, Judgement, Lease, PreferencePair, Revision
+from annotate.models import COUNTED, REAL, Comparison, Judgement, Lease, PreferencePair, Revision
 from annotate.queue import left_for, live
 from annotate.review import LeftOut, left_out
 from generation.models import Policy, SamplingItem, SamplingJob
