@@ -66,11 +66,11 @@ def settlement(comparison: Comparison) -> Revision | None:
     return found.current if found else None
 
 
-def settle(comparison: Comparison, choice: Choice, by: User, shown: list[int]) -> Revision:
+def settle(comparison: Comparison, choice: Choice, by: User, shown: list[int], client_key: str = "") -> Revision:
     """Say what holds for a comparison, whatever people voted. It replaces an earlier settlement."""
     if choice.kind not in COUNTED or choice.edit:
         raise Refused("A settlement says which answers are better, or that all are bad.")
-    return record(by, comparison, choice, shown=shown, client_key=f"settle {uuid.uuid4()}", settles=True)
+    return record(by, comparison, choice, shown=shown, client_key=client_key or f"settle {uuid.uuid4()}", settles=True)
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """The admins' pages of what was judged."""
 
+import uuid
 from typing import Any
 from urllib.parse import urlencode
 
@@ -109,6 +110,7 @@ def _comparison(
         "seen": seal(request.user, comparison, Seen(shown, None, None)),
         "form": form,
     }
+        "client_key": uuid.uuid4(),
     return render(request, "annotate/review_comparison.html", context)
 
 
@@ -125,7 +127,8 @@ def settle(request: HtmxRequest, slug: str, pk: int) -> HttpResponse:
     form = SettleForm(request.POST, person=request.user, comparison=comparison)
     if not form.is_valid():
         return _comparison(request, project, comparison, form)
-    review.settle(comparison, form.cleaned_data["said"], request.user, form.cleaned_data["seen"].shown)
+    sent = form.cleaned_data
+    review.settle(comparison, sent["said"], request.user, sent["seen"].shown, sent["client_key"])
     messages.success(request, "Settled. It wins over the votes wherever pairs are counted from now on.")
     return redirect("review_comparison", slug, pk)
 

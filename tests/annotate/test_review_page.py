@@ -130,6 +130,15 @@ def test_settling_and_taking_it_back(admin, alice, judged):
     assert "Settle it" in html
 
 
+def test_a_settlement_sent_twice_is_one(admin, judged):
+    url = reverse("review_comparison", args=["plain", judged[0].pk])
+    page = admin.get(url)
+    key = re.search(r'name="client_key" value="([^"]*)"', page.text)[1]
+    for _ in range(2):
+        admin.post(f"{url}settle/", {"seen": seen(page), "client_key": key, "choice": "2"})
+    assert Revision.objects.filter(judgement__settles=True).count() == 1
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [
