@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Case, F, Value, When
 
 from annotate.models import REAL, SHUFFLED, Comparison, Slot
@@ -63,12 +64,19 @@ def wanted(project: Project, shuffle: int) -> int:
 
 def apply_overlap(project: Project) -> None:
     """Let the project's overlap hold for the comparisons it has, in short transactions. Repeating it is harmless."""
-    share = When(draw__lt=project.overlap_percent, then=project.overlap)
-    drawn = project.comparisons.filter(purpose__in=REAL).annotate(draw=F("shuffle") % 100)
     last = 0
     while pks := list(project.comparisons.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
         last = pks[-1]
-        drawn.filter(pk__in=pks).update(wanted=Case(share, default=Value(1)))
+        _apply_overlap(project.pk, pks)
+
+
+@transaction.atomic
+def _apply_overlap(project_id: int, pks: list[int]) -> None:
+    """Read the overlap again, locked: two admins may save at once, and what was saved last holds for every batch."""
+    project = Project.objects.select_for_update(no_key=True).get(pk=project_id)
+    share = When(draw__lt=project.overlap_percent, then=project.overlap)
+    drawn = project.comparisons.filter(purpose__in=REAL).annotate(draw=F("shuffle") % 100)
+    drawn.filter(pk__in=pks).update(wanted=Case(share, default=Value(1)))
 
 
 def _make(project: Project, item: SamplingItem, answers: list[list[Completion]], shuffle: int) -> Comparison:

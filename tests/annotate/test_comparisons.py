@@ -1,8 +1,10 @@
 """Sampled answers are dealt into comparisons."""
 
+from annotate.comparisons import apply_overlap
 from annotate.models import Comparison
 from generation.models import SamplingItem, SamplingJob
 from generation.signals import item_sampled
+from projects.models import Project
 
 
 def test_it_works(project, add_prompts, sampled):
@@ -64,3 +66,13 @@ def test_what_compares_two_policies_is_not_put_before_people(project, add_prompt
     SamplingJob.objects.update(purpose=SamplingJob.Purpose.COMPARE)
     item_sampled.send(sender=SamplingItem, item=SamplingItem.objects.get())
     assert not Comparison.objects.exists()
+
+
+def test_of_two_overlaps_saved_at_once_the_last_one_holds(project, add_prompts, sampled):
+    """Whoever is slower to apply theirs goes by what the project says by now."""
+    sampled({prompt: ["yes", "no"] for prompt in add_prompts("One?", "Two?")})
+    slower = Project.objects.get()
+    slower.overlap = 2
+    Project.objects.update(overlap=3)
+    apply_overlap(slower)
+    assert set(Comparison.objects.values_list("wanted", flat=True)) == {3}
