@@ -14,6 +14,8 @@ from annotate.edits import UNREADABLE, EditError, read_edit
 from annotate.judging import Choice, ChoiceError, Kind, best_of, read_ranking, tie
 from annotate.masks import unmask
 from annotate.models import Comparison, Revision
+from projects.forms import LinesField
+from projects.prompts import UNSTORABLE
 
 OUT_OF_DATE = "That page was out of date, so nothing was saved from it. Please choose again here."
 SWITCHED_OFF = (
@@ -125,6 +127,8 @@ class ChoiceForm(SubmitForm):
         return {str(number) for number in range(len(shown) + 1)}
 
     def _edited(self, cleaned: dict[str, Any], shown: list[int], reason: str) -> Choice:
+        if any(UNSTORABLE.search(sentence) for sentence in sentences):  # no sentence of a project has such characters
+            raise ValidationError(OUT_OF_DATE)
         """Return what is said by a text of their own: the ranking that is placed, else that its origin is the best.
 
         What comes from nothing says that all of the answers are bad.

@@ -263,6 +263,7 @@ def test_a_ranking_that_places_not_all_is_kept_to_be_mended(bobs, project, compa
         ({"seen": ""}, OUT_OF_DATE),
         ({"seen": signing.dumps([1, 1, [1, 0], "2026-01-01T00:00:00+00:00"], salt="another")}, OUT_OF_DATE),
         ({"client_key": "x" * 80}, OUT_OF_DATE),
+        ({"choice": "flag", "flags": ["It is broken", "cut \0 off"]}, OUT_OF_DATE),
     ],
 )
 def test_it_rejects_what_the_page_did_not_offer(bobs, comparisons, changes, error):
