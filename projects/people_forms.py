@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import UserCreationForm, UsernameField
 from django.contrib.auth.models import User
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
@@ -27,9 +27,7 @@ class AddPersonForm(forms.Form):
 
     KNOWN, NEW = "known", "new"
 
-    username = forms.CharField(
-        label="Sign-in name", max_length=150, widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "none"})
-    )
+    username = UsernameField(label="Sign-in name", max_length=150)
     account = forms.ChoiceField(
         label="Account", choices=[(KNOWN, "Has one here already"), (NEW, "Make a new one")], initial=KNOWN
     )
@@ -39,11 +37,11 @@ class AddPersonForm(forms.Form):
         super().__init__(*args, **options)
         self.project = project
         self.fields["username"].error_messages["required"] = "Give the name they sign in with."
+        self.fields["username"].widget.attrs["autocomplete"] = "off"  # it is somebody else's name
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
         if username := values.get("username"):
-            username = values["username"] = User.normalize_username(username)
             values["user"] = User.objects.filter(username__iexact=username).order_by("pk").first()
             self._check(username, values["user"], new=values.get("account") == self.NEW)
         return values

@@ -147,6 +147,13 @@ def test_it_rejects_a_bad_name_and_keeps_it(admin, values, message):
     assert User.objects.count() == people
 
 
+def test_a_name_is_measured_as_it_is_stored(admin):
+    """The sign ﬃ is stored as three letters."""
+    page = admin.post(ADD, typed("ﬃ" * 150, "new"))
+    assert page.context["form"].errors["username"] == ["Ensure this value has at most 150 characters (it has 450)."]
+    assert not User.objects.filter(username__startswith="ffi").exists()
+
+
 def test_two_at_once_make_one_account_and_the_other_is_told(admin, monkeypatch):
     """A double click whose second request passes the check before the first has stored its account."""
     make = {"username": "eve", "account": "new", "role": "annotator"}
