@@ -99,9 +99,9 @@ class ExcludeForm(forms.Form):
         person.queryset = judges(project)
 
     def clean_since(self) -> datetime:
-        """Return the beginning of that day where the admin is."""
+        """Return the beginning of that day where the admin is; nothing was judged before the beginning of all."""
         day = self.cleaned_data["since"]
-        if day is None:
+        if day is None or day <= BEGINNING.date():
             return BEGINNING
         moment = datetime.combine(day, time(), self.zone)
         if moment > timezone.now():

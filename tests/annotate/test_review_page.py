@@ -190,6 +190,13 @@ def test_from_a_day_on_is_the_admins_own_day(admin, bob, judged):
     assert Exclusion.objects.get().since.isoformat() == "2026-06-30T12:00:00+00:00"
 
 
+def test_a_day_before_all_judgements_leaves_out_all(admin, bob, judged):
+    admin.cookies["timezone"] = "Pacific/Auckland"  # where 0001-01-01 begins in the year before
+    page = admin.post(f"{URL}exclude/", {"person": bob.pk, "since": "0001-01-01"}, follow=True)
+    assert "The judgements of bob are left out" in page.text
+    assert Exclusion.objects.get().since == BEGINNING
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [

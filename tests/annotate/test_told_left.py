@@ -17,18 +17,18 @@ from tests.annotate.test_judge_page import JUDGE, choose
 def bobs(client, bob, project):
     """Bob's browser, the guidelines read."""
     client.force_login(bob)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     return client
 
 
 @pytest.fixture
 def checked(alice, project, comparisons):
-    """A project with checks, twelve comparisons to judge and a gold one."""
+    """A project with checks, ten comparisons to judge and a gold one: one less would be told as under ten."""
     original = comparisons(1)[0]
     settle(original, best_of(0, 2), alice, [0, 1])
     Comparison.objects.update(judged=1)
     (gold,) = add([original], "gold", alice)
-    comparisons(12)
+    comparisons(10)
     project.gold_percent = 1
     project.save()
     return gold
