@@ -7,14 +7,18 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from annotate.gold import add
+from annotate.judging import best_of
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision, Seat, Slot
+from annotate.review import settle
 from benchmarks.inside import judge_past, made_up_texts, make_comparisons
 from generation.models import Completion
-from projects.models import Prompt
+from projects.models import Project, Prompt
 from tests.annotate.test_judge_page import BY_SCRIPT, JUDGE, choose
 
 GROWING = {
@@ -25,6 +29,8 @@ MANY = 2_000  # comparisons
 JUDGED = 500  # of them by the person themselves, and still open
 FEW_STEPS = 3_000  # of SQLite's virtual machine: a walk over five hundred rows takes more
 FEW_ROWS = 100  # that PostgreSQL reads for a query
+FEW = FEW_ROWS if connection.vendor == "postgresql" else FEW_STEPS
+SOME_STEPS, SOME_ROWS = 15_000, 3_000  # where a repeat is drawn
 
 postgres = pytest.mark.skipif(connection.vendor != "postgresql", reason="This is about PostgreSQL.")
 
@@ -47,13 +53,18 @@ def bobs(client, bob, project):
         for comparison, other in zip(last, others, strict=False)
         if comparison.pk % 2
     )
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("ANALYZE")  # as autovacuum does; SQLite is never told
+    analyze()
     client.force_login(bob)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     client.get(JUDGE)  # what is left is counted now, and then not for some minutes
     return client
+
+
+def analyze() -> None:
+    """As autovacuum does; SQLite is never told."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
 
 
 @pytest.fixture
@@ -72,14 +83,45 @@ def loop(bobs) -> list[str]:
     return asked
 
 
+@pytest.fixture
+def loop_with_checks(bobs, alice, project) -> list[str]:
+    """The SQL of the page where each comparison is gold, and then a repeat, and people may write better answers."""
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), [Comparison]):
+            cursor.execute(statement)
+    add_gold(Comparison.objects.order_by("-place")[:3], alice)  # nobody has judged these
+    for number in range(10, 16):  # what Bob said is far behind what others said since
+        judge_past(f"other {number}", JUDGED)
+    analyze()
+    Project.objects.update(edits=True, gold_percent=100)
+    page = bobs.get(JUDGE)
+    with CaptureQueriesContext(connection) as turn:
+        page = choose(bobs, page, "1", script=True)
+        page = choose(bobs, page, "1", script=True)
+        Project.objects.update(gold_percent=0, repeat_percent=100)
+        page = choose(bobs, page, "1", script=True)
+        page = choose(bobs, page, "1", script=True)
+    judged = Revision.objects.order_by("-pk").values_list("judgement__comparison__purpose", flat=True)[:2]
+    assert list(judged) == ["repeat", "gold"]
+    return [query["sql"] for query in turn if re.match(r"SELECT|UPDATE|DELETE", query["sql"])]
+
+
+def add_gold(originals, by) -> None:
+    for original in originals:
+        settle(original, best_of(0, original.slots), by, list(range(original.slots)))
+    add(originals, "gold", by)
+
+
 def comparison_of(page) -> str:
     return re.search(r'data-comparison="(\w+)"', page.content.decode())[1]
 
 
-def tables_of(sql: str) -> dict[str, str]:
-    """Return which table each name stands for in a query."""
-    named = re.findall(r'(?:FROM|JOIN|UPDATE)\s+"(\w+)"(?:\s+(?:AS\s+)?"?([A-Z]+\d+)"?)?', sql)
-    return {alias or table: table for table, alias in named}
+def tables_of(sql: str) -> dict[str, set[str]]:
+    """Return which table each name stands for in a query: in its subqueries one name can stand for several."""
+    tables: dict[str, set[str]] = {}
+    for table, alias in re.findall(r'(?:FROM|JOIN|UPDATE)\s+"(\w+)"(?:\s+(?:AS\s+)?"?([A-Z]+\d+)"?)?', sql):
+        tables.setdefault(alias or table, set()).add(table)
+    return tables
 
 
 def scans(sql: str) -> Iterator[str]:
@@ -96,7 +138,8 @@ def scans(sql: str) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql.replace('%', '%%')}", [])
         for *_, detail in cursor.fetchall():
-            if (walk := re.match(r"SCAN (\w+)", detail)) and tables.get(walk[1]) in GROWING:
+            # Where a name stands for a small table too, `work` tells.
+            if (walk := re.match(r"SCAN (\w+)", detail)) and tables.get(walk[1], {""}) <= GROWING:
                 yield detail
 
 
@@ -149,9 +192,8 @@ def steps_taken(sql: str) -> int:
     return steps
 
 
-def faults(loop: list[str]) -> dict[str, list[str]]:
+def faults(loop: list[str], few: int = FEW) -> dict[str, list[str]]:
     """Return the queries that walk through a table or take too much work, and what is wrong with each."""
-    few = FEW_ROWS if connection.vendor == "postgresql" else FEW_STEPS
     found = {sql: list(scans(sql)) for sql in loop}
     for sql in found:
         if (done := work(sql)) > few:
@@ -161,6 +203,16 @@ def faults(loop: list[str]) -> dict[str, list[str]]:
 
 def test_no_query_of_the_loop_walks_through_a_table(loop):
     assert faults(loop) == {}
+
+
+def test_nor_does_one_that_draws_checks(loop_with_checks):
+    """A repeat is drawn among some two hundred of the person's own judgements, however much others said."""
+    few = SOME_ROWS if connection.vendor == "postgresql" else SOME_STEPS
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:  # which would rather read all of tables as small as these
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off")
+            cursor.execute("SET LOCAL enable_mergejoin = off")
+    assert faults(loop_with_checks, few) == {}
 
 
 @postgres
@@ -175,7 +227,9 @@ NEEDED = ["open_in_order", "day_of_person"]
 
 
 def test_a_dropped_index_is_noticed(loop):
-    assert {table for sql in loop for table in tables_of(sql).values()} >= GROWING - {"annotate_preferencepair"}
+    assert {table for sql in loop for tables in tables_of(sql).values() for table in tables} >= GROWING - {
+        "annotate_preferencepair"
+    }
     before = faults(loop)
     for name in NEEDED:
         with transaction.atomic(), connection.cursor() as cursor:
