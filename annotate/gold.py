@@ -106,10 +106,18 @@ def add_damaged(
 
 
 def _whole_answers(project: Project) -> "QuerySet[Completion]":
-    """Return the answers of real comparisons that ended by themselves and were not damaged before."""
-    slots = Slot.objects.filter(comparison__project=project, comparison__purpose__in=REAL, completion=OuterRef("pk"))
+    """Return the answers, of real comparisons of two, that ended by themselves and were not damaged before."""
+    slots = _slots_of_two().filter(comparison__project=project, completion=OuterRef("pk"))
     whole = Completion.objects.filter(Exists(slots), prompt__project=project, finish_reason=Completion.Finish.STOP)
     return whole.exclude(Exists(Damage.objects.filter(completion__parent=OuterRef("pk"))))
+
+
+def _slots_of_two() -> "QuerySet[Slot]":
+    """Return the answers of real comparisons of two.
+
+    Of more answers nobody knows which is best once one of them is a damaged copy, and two alone would stand out.
+    """
+    return Slot.objects.filter(comparison__purpose__in=REAL, comparison__slots=2)
 
 
 @transaction.atomic
@@ -123,8 +131,8 @@ def _add_damaged(original: Completion, text: str, kind: str, seed: int, purpose:
         parent=original,
     )
     Damage.objects.create(completion=copy, kind=kind, seed=seed)
-    slot = original.slots.filter(comparison__purpose__in=REAL).select_related("comparison__prompt").earliest("pk")
-    comparison = make_check(slot.comparison, purpose, 2)
+    source = _slots_of_two().filter(completion=original).select_related("comparison__prompt").earliest("pk").comparison
+    comparison = make_check(source, purpose, 2, repeats=source)
     winner = random.Random(f"{seed}:{original.pk}").randrange(2)  # noqa: S311  (each person sees an order of their own)
     Slot.objects.create(comparison=comparison, number=winner, completion=original)
     Slot.objects.create(comparison=comparison, number=1 - winner, completion=copy)

@@ -45,7 +45,8 @@ class DamageForm(forms.Form):
         max_value=MOST_AT_ONCE,
         initial=5,
         widget=forms.TextInput(DIGITS),
-        help_text=f"1 to {MOST_AT_ONCE}. Drawn from answers that ended by themselves and were not damaged yet.",
+        help_text=f"1 to {MOST_AT_ONCE}. Drawn from comparisons of two: answers that ended by themselves and were not "
+        "damaged yet.",
         error_messages=whole_number_errors(f"1 to {MOST_AT_ONCE}"),
     )
     kind = forms.ChoiceField(label="The damage", required=False, choices=[("", "Each in turn"), *Damage.Kind.choices])

@@ -82,7 +82,8 @@ def damage(request: HtmxRequest, slug: str) -> HttpResponse:
         messages.warning(
             request,
             f"{_added(len(made), wanted['purpose'])} There are no more answers that can be damaged so: they need whole "
-            "sentences, for wrong numbers a number, and no code. Sample more, or choose another damage.",
+            "sentences, for wrong numbers a number, no code, and a comparison of two answers. Sample more, or choose "
+            "another damage.",
         )
     else:
         messages.success(request, f"{_added(len(made), wanted['purpose'])} Look at each before people do.")

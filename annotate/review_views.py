@@ -96,21 +96,23 @@ def _comparison(
         .order_by("judgement", "-number")
     )
     standing = review.settlement(comparison)
-    policies = comparison.answers.select_related("completion__policy", "completion__damage").order_by("number", "pk")
+    slots = comparison.answers.select_related("completion__policy", "completion__damage").order_by("number", "pk")
+    policies = [(slot.number + 1, slot.completion) for slot in slots]
     context: dict[str, Any] = {
         "project": project,
         "tab": "review",
         "comparison": comparison,
         "earlier": earlier(comparison.prompt),
         "answers": answers(comparison, shown),
-        "policies": [(slot.number + 1, slot.completion) for slot in policies],
+        "policies": policies,
+        "damaged": any(hasattr(completion, "damage") for _, completion in policies),
         "chains": [(revision, in_words(_renumbered(revision, shown), OWN)) for revision in chains],
         "settlement": standing,
         "settled_words": in_words(_renumbered(standing, shown)) if standing else "",
         "seen": seal(request.user, comparison, Seen(shown, None, None)),
+        "client_key": uuid.uuid4(),
         "form": form,
     }
-        "client_key": uuid.uuid4(),
     return render(request, "annotate/review_comparison.html", context)
 
 

@@ -10,12 +10,13 @@ from django.db.models import F
 
 from annotate import checks
 from annotate.comparisons import apply_overlap
-from annotate.gold import add, take_out
+from annotate.gold import add, add_damaged, take_out
 from annotate.judging import Kind, best_of, judged_since, record, take_back
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision, Seat
 from annotate.queue import go_on, lease_to, left_for, next_lease, stay
 from annotate.review import settle, unsettle
 from tests.annotate.saying import say
+from tests.annotate.test_damage import TEXT
 from tests.annotate.test_races import crowd
 from tests.people import ask_people
 from tests.threads import together
@@ -106,6 +107,16 @@ def test_it_is_not_given_to_who_settled_it_or_saw_the_original(alice, bob, dora,
     assert not checks.gold_for(dora, project).exists()
     assert not checks.gold_for(alice, project).exists()
     assert list(checks.gold_for(crowd(1)[0], project).order_by("pk")) == gold
+
+
+def test_damaged_gold_is_not_given_to_who_saw_the_original(alice, bob, dora, project, add_prompts, sampled):
+    original = sampled({add_prompts("Why?")[0]: [TEXT, "No."]})[0]
+    (gold,) = add_damaged(project, 1, GOLD, alice, seed=7)
+    assert list(checks.gold_for(bob, project)) == [gold]
+    say(bob, original, best_of(0, 2))
+    settle(original, best_of(0, 2), dora, [0, 1])
+    assert not checks.gold_for(bob, project).exists()
+    assert not checks.gold_for(dora, project).exists()
 
 
 def test_it_is_not_given_to_who_added_it(alice, project, make_gold):

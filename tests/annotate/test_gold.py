@@ -93,11 +93,20 @@ def test_a_damaged_copy_is_made_and_the_original_is_expected(alice, project, add
     assert copy.text == damaged(TEXT, "cut", 7)
     assert (copy.parent, copy.finish_reason, copy.context, copy.item) == (whole, "stop", whole.context, None)
     assert (gold.slots, gold.wanted, gold.purpose, gold.context) == (2, 0, GOLD, original.context)
+    assert gold.repeats == original
     first = settlement(gold).tiers[0][0]
     assert gold.answers.get(number=first).completion == whole
     assert gold.answers.get(number=1 - first).completion == copy
     assert "breaks off in the middle" in settlement(gold).reason
     assert add_damaged(project, 3, GOLD, alice, seed=8, kinds=["cut"]) == []
+
+
+def test_answers_of_comparisons_of_more_than_two_are_not_damaged(alice, project, add_prompts, sampled):
+    """Which answer is best would not be known, and two beside comparisons of three would stand out."""
+    project.answers_per_comparison = 3
+    project.save()
+    sampled({add_prompts("Why?")[0]: [TEXT, "No.", "Yes."]})
+    assert add_damaged(project, 1, GOLD, alice, seed=7) == []
 
 
 def test_the_kinds_take_turns_and_the_seed_decides(alice, project, add_prompts, sampled):

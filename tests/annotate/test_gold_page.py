@@ -1,5 +1,7 @@
 """The admins' page of gold and practice comparisons, and where else checks show."""
 
+import re
+
 import pytest
 from django.core.cache import cache
 
@@ -78,6 +80,7 @@ def test_answers_are_damaged(admin, add_prompts, sampled):
     assert Damage.objects.get().kind == "numbers"
     page = admin.get(f"/p/plain/review/{Comparison.objects.get(purpose='gold').pk}/")
     assert "a damaged copy: its numbers are wrong</dd>" in page.text
+    assert re.search(r"It shows an answer of <a [^>]+>comparison \d+</a> again, beside a damaged copy.", page.text)
 
 
 def test_it_rejects_a_number_of_answers_that_is_none(admin, sure):
