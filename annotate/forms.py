@@ -27,6 +27,13 @@ MOST_ON_HAND = 4  # comparisons that a page says it has
 A_DAY = 24 * 60 * 60
 
 
+class StartForm(forms.Form):
+    """What the start page showed: the version of the guidelines, and the content warning."""
+
+    guidelines = forms.IntegerField(required=False)
+    warning = LinesField(required=False)
+
+
 class SubmitForm(forms.Form):
     """A submit that may come twice. Without a key from the page it counts as a new one."""
 
@@ -120,6 +127,8 @@ class ChoiceForm(SubmitForm):
         sentences = [line.strip()[:LONGEST_FLAG] for line in self.data.getlist("flags") if line.strip()]
         if not sentences and not self.cleaned_data["reason"]:
             raise ValidationError("Nothing was flagged: tick what is wrong, or say it in words.")
+        if any(UNSTORABLE.search(sentence) for sentence in sentences):  # no sentence of a project has such characters
+            raise ValidationError(OUT_OF_DATE)
         return tuple(dict.fromkeys(sentences[:MOST_FLAGS]))
 
     def numbers(self, shown: list[int]) -> set[str]:
@@ -127,8 +136,6 @@ class ChoiceForm(SubmitForm):
         return {str(number) for number in range(len(shown) + 1)}
 
     def _edited(self, cleaned: dict[str, Any], shown: list[int], reason: str) -> Choice:
-        if any(UNSTORABLE.search(sentence) for sentence in sentences):  # no sentence of a project has such characters
-            raise ValidationError(OUT_OF_DATE)
         """Return what is said by a text of their own: the ranking that is placed, else that its origin is the best.
 
         What comes from nothing says that all of the answers are bad.

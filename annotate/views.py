@@ -16,12 +16,13 @@ from django.views.decorators.http import require_POST, require_safe
 from annotate import checks, judging, practice, queue
 from annotate.blind import Seen, answers, earlier, seal
 from annotate.edits import LONGEST_EDIT, own_text
-from annotate.forms import ChoiceForm, OnHandForm, SubmitForm
+from annotate.forms import ChoiceForm, OnHandForm, StartForm, SubmitForm
 from annotate.models import Comparison, Judgement, Lease, Revision, Seat
+from annotate.reading import Reading, begin, reading_of
 from jobs.http import HtmxRequest, zone_of
 from jobs.prepared import Given, Prepared
 from projects.access import has_role, is_admin, project_for_member
-from projects.models import Membership, Project
+from projects.models import Guidelines, Membership, Project
 
 A_PAGE = 20
 
@@ -47,20 +48,24 @@ class Said:
 @never_cache
 def judge(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_member(request.user, slug)
-    if _has_to_read(request, project):
+    read = reading_of(request.user, project)
+    if read.out_of_date:
         return _start(request, project)
     if not is_admin(request.user, project) and practice.comes_first(request.user, project):
         return redirect("practice", slug)
-    return _page(request, project)
+    return _page(request, project, read)
 
 
 @require_POST
 def start(request: HtmxRequest, slug: str) -> HttpResponse:
-    """The guidelines are read, the content warning is agreed to."""
+    """The guidelines are read, the content warning is agreed to: those that the page showed, if they still hold."""
     project = project_for_member(request.user, slug)
     newest = project.guidelines()
-    read = {"guidelines_read": newest.version if newest else None, "warning_agreed": project.content_warning}
-    Seat.objects.update_or_create(person=request.user, project=project, defaults=read)
+    version = newest.version if newest else None
+    form = StartForm(request.POST)
+    if not form.is_valid() or form.cleaned_data != {"guidelines": version, "warning": project.content_warning}:
+        return _start(request, project, changed=True)
+    begin(request.user, project, version)
     return redirect("judge", slug)
 
 
@@ -69,10 +74,13 @@ def start(request: HtmxRequest, slug: str) -> HttpResponse:
 def upcoming(request: HtmxRequest, slug: str) -> HttpResponse:
     """What comes after the comparisons that the page has on hand; nothing (204) when there is none, or no room."""
     project = project_for_member(request.user, slug)
+    read = _reading(request, project)
+    if read.out_of_date:
+        return _told(HttpResponse(status=204), read)
     on_hand = _on_hand(request.GET)
     if (lease := queue.next_lease(request.user, project, **on_hand)) is None and on_hand["have"]:
         return HttpResponse(status=204)
-    context = _leased(request, project, lease) if lease else _nothing(request, project)
+    context = _leased(request, project, read, lease) if lease else _nothing(request, project)
     return render(request, "annotate/judge.html#sheet", {"project": project, **context})
 
 
@@ -86,6 +94,8 @@ def submit(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
     if not form.is_valid():
         return _editor_again(request, project, form) or _refused(request, project, form)
     seen = form.cleaned_data["seen"]
+    read = _reading(request, project)
+    goes_on = _by_script(request) and not read.out_of_date
     with transaction.atomic():
         revision = judging.record(
             request.user,
@@ -99,10 +109,11 @@ def submit(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
         )
         # In the same transaction, as it is one write to the disk then.
         on_hand = _on_hand(request.POST)
-        lease = queue.go_on(request.user, project, **on_hand) if _by_script(request) else None
-    if _by_script(request):
+        lease = queue.go_on(request.user, project, **on_hand) if goes_on else None
+    if goes_on:
         lease = lease or queue.next_lease(request.user, project, **on_hand)
-        return _reply(request, project, lease, Said(revision=revision))
+    if _by_script(request):
+        return _told(_reply(request, project, read, lease, Said(revision=revision)), read)
     return redirect("mine" if "again" in request.POST else "judge", slug)
 
 
@@ -115,7 +126,8 @@ def take_back(request: HtmxRequest, slug: str) -> HttpResponse:
     lease = judging.take_back(request.user, project, form.cleaned_data["client_key"])
     said = Said(note="Taken back: choose again." if lease else "There is nothing to take back.")
     if _by_script(request):
-        return _reply(request, project, lease, said)
+        read = _reading(request, project)
+        return _told(_reply(request, project, read, None if read.out_of_date else lease, said), read)
     messages.info(request, said.note)
     return redirect("judge", slug)
 
@@ -188,12 +200,11 @@ def edit(request: HtmxRequest, slug: str, comparison: int, of: int) -> HttpRespo
 
 def _seen_before(request: HtmxRequest, project: Project, comparison: Comparison) -> tuple[Seen | None, bool]:
     """Return what this person sees, or saw, of a comparison, and whether they have judged it before."""
-    guidelines = _guidelines_id(project)
     if lease := Lease.objects.filter(person=request.user, comparison=comparison).first():
-        return Seen(lease.shown, lease.opened_at, guidelines), False
+        return Seen(lease.shown, lease.opened_at, reading_of(request.user, project).guidelines), False
     said = Judgement.objects.votes().filter(person=request.user, comparison=comparison).select_related("current")
     if (judgement := said.first()) and judgement.current:
-        return Seen(judgement.current.shown, judgement.current.opened_at, guidelines), True
+        return Seen(judgement.current.shown, judgement.current.opened_at, _guidelines_id(project)), True
     return None, False
 
 
@@ -227,29 +238,39 @@ def _guidelines_id(project: Project) -> int | None:
     return newest.pk if newest else None
 
 
-def _has_to_read(request: HtmxRequest, project: Project) -> bool:
-    """Whether the guidelines, or the content warning, are other than when this person began to judge."""
-    newest = project.guidelines()
-    seat = Seat.objects.filter(person=request.user, project=project).first() or Seat()
-    to_read = (newest.version if newest else None, project.content_warning)
-    return to_read != (None, "") and to_read != (seat.guidelines_read, seat.warning_agreed)
+def _reading(request: HtmxRequest, project: Project) -> Reading:
+    """Return what this person has read; judge.js says which version its page shows, opened before others perhaps."""
+    return reading_of(request.user, project, request.headers.get("X-Guidelines"))
 
 
-def _start(request: HtmxRequest, project: Project) -> HttpResponse:
+def _told(response: HttpResponse, read: Reading) -> HttpResponse:
+    """Let judge.js load the page anew, where there is something to read first, once it has sent all it has."""
+    if read.out_of_date:
+        response["X-Read-Again"] = "yes"
+    return response
+
+
+def _start(request: HtmxRequest, project: Project, changed: bool = False) -> HttpResponse:
+    """Render what is to be read first; `changed` while this person was reading it."""
     seat = Seat.objects.filter(person=request.user, project=project).first() or Seat()
-    context = {"project": project, "guidelines": project.guidelines(), "read_before": seat.guidelines_read}
+    context = {
+        "project": project,
+        "guidelines": project.guidelines(),
+        "read_before": seat.guidelines_read,
+        "changed": changed or seat.guidelines_read,
+    }
     return render(request, "annotate/start.html", context)
 
 
-def _page(request: HtmxRequest, project: Project, said: Said | None = None) -> HttpResponse:
+def _page(request: HtmxRequest, project: Project, read: Reading, said: Said | None = None) -> HttpResponse:
     """Render the whole page with what lies before this person now."""
     visit = uuid.uuid4().hex
     lease = queue.next_lease(request.user, project, visit=visit)
     context = {
         **_about(request, project, said or Said()),
-        **(_leased(request, project, lease) if lease else _nothing(request, project)),
+        **(_leased(request, project, read, lease) if lease else _nothing(request, project)),
         "visit": visit,
-        "guidelines": project.guidelines(),
+        "guidelines": Guidelines.objects.get(pk=read.guidelines) if read.guidelines else None,
         **_part(request, project),
     }
     return render(request, "annotate/judge.html", context)
@@ -261,27 +282,28 @@ def _part(request: HtmxRequest, project: Project) -> dict[str, bool]:
     return {"is_admin": is_admin(request.user, project), "is_member": member}
 
 
-def _reply(request: HtmxRequest, project: Project, lease: Lease | None, said: Said | None = None) -> HttpResponse:
+def _reply(request: HtmxRequest, project: Project, read: Reading, lease: Lease | None, said: Said) -> HttpResponse:
     """Render what judge.js puts in place: the receipt, the tally, and the comparison that comes next."""
-    context = _about(request, project, said or Said())
+    context = _about(request, project, said)
     if lease:
-        context |= _leased(request, project, lease)
-    elif not _on_hand(request.POST)["have"]:
-        context |= _nothing(request, project)
-    else:
+        context |= _leased(request, project, read, lease)
+    elif read.out_of_date or _on_hand(request.POST)["have"]:
         context["nothing_more"] = True
+    else:
+        context |= _nothing(request, project)
     return render(request, "annotate/judge.html#reply", context)
 
 
 def _refused(request: HtmxRequest, project: Project, form: SubmitForm) -> HttpResponse:
     error = next(str(error) for errors in form.errors.values() for error in errors)
     said = Said(error=error, ranking=form.data.get("ranking", ""))
+    read = reading_of(request.user, project)
     if _by_script(request):
         lease = queue.next_lease(request.user, project, visit=_on_hand(request.POST)["visit"])
-        response = _reply(request, project, lease, said)
+        response = _reply(request, project, read, lease, said)
         response.status_code = 422
         return response
-    return _page(request, project, said)
+    return _page(request, project, read, said)
 
 
 def _editor_again(request: HtmxRequest, project: Project, form: ChoiceForm) -> HttpResponse | None:
@@ -310,8 +332,8 @@ def _about(request: HtmxRequest, project: Project, said: Said) -> dict[str, Any]
     }
 
 
-def _leased(request: HtmxRequest, project: Project, lease: Lease) -> dict[str, Any]:
-    seen = Seen(lease.shown, lease.opened_at, _guidelines_id(project))
+def _leased(request: HtmxRequest, project: Project, read: Reading, lease: Lease) -> dict[str, Any]:
+    seen = Seen(lease.shown, lease.opened_at, read.guidelines)
     return _seen(request, project, lease.comparison, seen)
 
 

@@ -77,7 +77,8 @@ class JudgePage:
         """Load the whole page, after what is read before the first judgement."""
         html = self.get(self.address)
         if 'data-visit="' not in html:
-            self.post_plainly(f"{self.address}start/")
+            shown = re.findall(r'name="(guidelines|warning)" value="([^"]*)"', html)
+            self.post_plainly(f"{self.address}start/", **{name: unescape(value) for name, value in shown})
             html = self.get(self.address)
         self.visit = re.search(r'data-visit="([^"]*)"', html)[1]
         self.ahead = None

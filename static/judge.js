@@ -50,6 +50,7 @@ async function lookAhead() {
   } catch { // it is asked for again with the next choice
   } finally {
     asking = false
+    loadAnew()
   }
 }
 
@@ -58,6 +59,7 @@ setInterval(async () => {
   if (!current().matches("[data-look-again]") || document.hidden) return
   try {
     const response = await ask(`next/?visit=${visit}`)
+    loadAnew()
     if (response.status !== 200) return
     const sheet = document.importNode(find(".sheet", parse(await response.text())), true)
     if (comparisonOf(sheet)) show(sheet)
@@ -246,7 +248,10 @@ document.addEventListener("click", async event => {
     open(sheet, +link.dataset.editOf, {
       draftName: editDraftName(comparisonOf(sheet)),
       save: () => choose(find("#choose"), "edit"),
-      closed: showEditDraft,
+      closed() {
+        showEditDraft()
+        loadAnew()
+      },
       hear,
     })
   } catch {
@@ -376,12 +381,19 @@ function takeBack() {
 
 const PATIENCE = 20_000
 async function ask(path, body = null) {
-  const headers = { "X-Requested-With": "judge.js" }
+  const headers = { "X-Requested-With": "judge.js", "X-Guidelines": document.body.dataset.guidelines }
   const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] // signing in again, in another tab, changes it
   if (token) headers["X-CSRFToken"] = token
   if (body !== null) headers["Content-Type"] = "application/x-www-form-urlencoded"
   const options = { method: body === null ? "GET" : "POST", headers, body, signal: AbortSignal.timeout(PATIENCE) }
-  return fetch(path.startsWith("/") ? path : address + path, options)
+  const response = await fetch(path.startsWith("/") ? path : address + path, options)
+  readAgain ||= response.headers.has("X-Read-Again")
+  return response
+}
+
+let readAgain = false // the guidelines, or the content warning, have changed: the page loaded anew shows them
+function loadAnew() {
+  if (readAgain && !unsent.length && !editing && !isEdited()) location.replace(address)
 }
 
 const WAITS = [2, 5, 10, 30] // seconds before it is tried again
@@ -412,6 +424,7 @@ async function flush() {
     tellUnsent()
     if (unsent.length) flush()
     else lookAhead()
+    loadAnew()
   }
 }
 
@@ -484,7 +497,7 @@ function stay() {
 }
 setInterval(stay, 5 * 60_000)
 window.addEventListener("pagehide", () => {
-  if (editing || !have()) return
+  if (editing || readAgain || !have()) return // what lies here comes back when they have read
   const data = new FormData()
   data.set("csrfmiddlewaretoken", document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "")
   data.set("visit", visit)

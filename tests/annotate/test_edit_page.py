@@ -19,7 +19,7 @@ UNCHANGED = "You changed nothing in answer 1. Change it, or choose it as it is."
 def bobs(client, bob, project):
     """Bob's browser, the guidelines read."""
     client.force_login(bob)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     return client
 
 

@@ -114,7 +114,7 @@ def test_nothing_on_the_judge_page_tells_gold_apart(client, alice, bob, project,
         bob.seats.update(given=bob.seats.get().given + 1)
     assert lease.comparison == gold
     client.force_login(bob)
-    client.post("/p/plain/judge/start/")
+    client.post("/p/plain/judge/start/", {"guidelines": 1})
     page = client.get("/p/plain/judge/").text.lower()
     assert "end of answer 2" in page
     for word in ("gold", "damage", "was cut off here", "repeat", "practice"):

@@ -536,6 +536,52 @@ def test_leaving_frees_what_lay_there_and_a_reload_does_not(judge_page, bob, pro
     wait_until(lambda: not Lease.objects.exists(), 5, "the end of the leases")
 
 
+def test_guidelines_that_changed_come_before_the_next_comparison(judge_page, project, comparisons):
+    """All that was chosen under the old ones is sent first."""
+    comparisons(4)
+    page = judge_page()
+    ahead_is_here(page)
+    project.guideline_versions.create(version=2, text="Shorter is better.")
+    intercept(page, SUBMIT, lambda route: route.abort())
+    for _ in range(2):
+        page.keyboard.press("1")
+    unsent = page.locator("#unsent")
+    expect(unsent).to_contain_text("Not sent yet")
+    page.unroute_all()
+    unsent.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("heading", name="The guidelines have changed")).to_be_visible()
+    assert list(Revision.objects.values_list("guidelines__version", flat=True)) == [1, 1]
+    page.get_by_role("button", name="Start judging").click()
+    page.keyboard.press("g")
+    expect(page.locator("#guide")).to_contain_text("Shorter is better.")
+    page.keyboard.press("1")
+    expect(page.locator(".tally")).to_contain_text("3 today")
+    assert Revision.objects.latest("pk").guidelines.version == 2
+
+
+def test_what_lay_there_when_the_guidelines_changed_comes_back(judge_page, project, comparisons):
+    project.asks_reason = True
+    comparisons(4)
+    page = judge_page()
+    ahead_is_here(page)
+    first = answers(page)
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("· answer 1")
+    ahead_is_here(page)
+    second = answers(page)
+    page.get_by_role("textbox", name="Why").fill("Half a thought")
+    page.keyboard.press("Escape")
+    project.guideline_versions.create(version=2, text="Shorter is better.")
+    page.keyboard.press("u")
+    page.get_by_role("button", name="Start judging").click()
+    expect(receipt(page)).not_to_contain_text("· answer 1")
+    assert answers(page) == first
+    ahead_is_here(page)
+    page.keyboard.press("1")
+    assert answers(page) == second
+    expect(page.get_by_role("textbox", name="Why")).to_have_value("Half a thought")
+
+
 def test_single_keys_can_be_turned_off(judge_page, comparisons):
     comparisons(2)
     page = judge_page()

@@ -29,7 +29,7 @@ JUDGE = "/p/plain/judge/"
 def bobs(client, bob, project):
     """Bob's browser, the guidelines read."""
     client.force_login(bob)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     return client
 
 
@@ -413,7 +413,7 @@ def test_the_guidelines_come_before_the_first_judgement(client, bob, project, co
     assert "Winnow stores what you choose with your name, when a comparison was opened and answered" in html
     assert not Lease.objects.exists()
     assert client.get(f"{JUDGE}start/").status_code == 405
-    assert shown_texts(client.post(f"{JUDGE}start/", follow=True))
+    assert shown_texts(client.post(f"{JUDGE}start/", {"guidelines": 1}, follow=True))
     assert shown_texts(client.get(JUDGE))
 
 
@@ -423,7 +423,7 @@ def test_guidelines_that_changed_are_shown_again(bobs, project, comparisons):
     html = bobs.get(JUDGE).content.decode()
     assert "The guidelines have changed" in html
     assert "Shorter is better." in html
-    assert shown_texts(bobs.post(f"{JUDGE}start/", follow=True))
+    assert shown_texts(bobs.post(f"{JUDGE}start/", {"guidelines": 2}, follow=True))
 
 
 def test_a_content_warning_is_agreed_to_first(bobs, project, comparisons):
@@ -433,8 +433,75 @@ def test_a_content_warning_is_agreed_to_first(bobs, project, comparisons):
     html = bobs.get(JUDGE).content.decode()
     assert "Some answers speak of<br>violence &amp; worse." in html
     assert not Lease.objects.exists()
-    assert shown_texts(bobs.post(f"{JUDGE}start/", follow=True))
+    agreed = {"guidelines": 1, "warning": project.content_warning.replace("\n", "\r\n")}  # as browsers send it
+    assert shown_texts(bobs.post(f"{JUDGE}start/", agreed, follow=True))
     assert Seat.objects.get().warning_agreed == project.content_warning
+
+
+@pytest.mark.parametrize("sent", [{"guidelines": 1}, {}, {"guidelines": "x"}, {"guidelines": 2, "warning": "Old."}])
+def test_who_read_something_older_is_shown_the_start_page_again(bobs, project, sent):
+    project.guideline_versions.create(version=2, text="Shorter is better.")
+    html = bobs.post(f"{JUDGE}start/", sent).text
+    assert "The guidelines have changed" in html
+    assert "Shorter is better." in html
+    assert Seat.objects.get().guidelines_read == 1
+
+
+def test_the_start_page_sends_what_it_shows(client, bob, project):
+    project.content_warning = "Harsh & worse."
+    project.save()
+    client.force_login(bob)
+    html = client.get(JUDGE).text
+    assert re.findall(r'name="(guidelines|warning)" value="([^"]*)"', html) == [
+        ("guidelines", "1"),
+        ("warning", "Harsh &amp; worse."),
+    ]
+
+
+def as_shown_by(page) -> dict[str, str]:
+    """The headers of what judge.js asks on this page."""
+    return BY_SCRIPT | {"X-Guidelines": re.search(r'data-guidelines="(\d*)"', page.text)[1]}
+
+
+def test_a_judgement_is_stored_with_the_guidelines_that_its_page_showed(bobs, project, comparisons):
+    comparisons(3)
+    page = bobs.get(JUDGE)
+    ahead = bobs.get(f"{JUDGE}next/", {"have": mask(Lease.objects.get().comparison_id)}, headers=as_shown_by(page))
+    project.guideline_versions.create(version=2, text="Shorter is better.")
+    refused = choose(bobs, page, "3", script=True)  # comes back
+    for sheet in (refused, ahead):
+        assert choose(bobs, sheet, "1", script=True).status_code == 200
+    assert set(Revision.objects.values_list("guidelines__version", flat=True)) == {1}
+    bobs.post(f"{JUDGE}start/", {"guidelines": 2})
+    choose(bobs, bobs.get(JUDGE), "1", script=True)
+    assert Revision.objects.latest("pk").guidelines.version == 2
+
+
+@pytest.mark.parametrize("change", ["guidelines", "warning", "other page"])
+def test_what_changed_is_read_before_anything_else_is_shown(bobs, project, comparisons, change):
+    """The page is told to load itself anew, and gets no other comparison; what it sends is stored."""
+    comparisons(3)
+    page = bobs.get(JUDGE)
+    headers = as_shown_by(page)
+    first = Lease.objects.get().comparison_id
+    assert "X-Read-Again" not in bobs.get(f"{JUDGE}next/?have={mask(first)}", headers=headers).headers
+    if change == "warning":
+        Project.objects.update(content_warning="Harsh.")
+    else:
+        project.guideline_versions.create(version=2, text="Shorter is better.")
+    if change == "other page":  # they have read it there, and this page shows the old ones still
+        bobs.post(f"{JUDGE}start/", {"guidelines": 2})
+    ahead = bobs.get(f"{JUDGE}next/?have={mask(first)}", headers=headers)
+    assert (ahead.status_code, ahead.headers["X-Read-Again"]) == (204, "yes")
+    data = fields(page) | {"choice": "1"}
+    reply = bobs.post(data.pop("action"), data, headers=headers)
+    assert Revision.objects.get().judgement.comparison_id == first
+    undone = bobs.post(f"{JUDGE}take-back/", {"client_key": uuid.uuid4()}, headers=headers)
+    for told in (reply, undone):
+        assert told.headers["X-Read-Again"] == "yes"
+        assert 'id="receipt"' in told.text
+        assert "data-comparison" not in told.text
+        assert "data-nothing" not in told.text
 
 
 def test_without_guidelines_there_is_nothing_to_read_first(client, bob, project, comparisons):
@@ -465,7 +532,7 @@ def test_an_admin_is_led_to_the_project(client, alice, comparisons):
     (comparison,) = comparisons()
     record(alice, comparison, Choice(Kind.BOTH_BAD), shown=[0, 1], client_key="k")
     client.force_login(alice)
-    html = client.post(f"{JUDGE}start/", follow=True).content.decode()
+    html = client.post(f"{JUDGE}start/", {"guidelines": 1}, follow=True).content.decode()
     assert "Sample more answers, or train on what there is." in html
     assert '<a class="button" href="/p/plain/">The project’s home</a>' in html
 
@@ -516,7 +583,7 @@ def test_it_requires_a_member(client, charlie, project, url):
 def test_every_member_and_the_operator_may_judge(client, request, person, comparisons):
     comparisons()
     client.force_login(request.getfixturevalue(person))
-    assert shown_texts(client.post(f"{JUDGE}start/", follow=True))
+    assert shown_texts(client.post(f"{JUDGE}start/", {"guidelines": 1}, follow=True))
 
 
 def test_it_rejects_the_wrong_method(bobs, comparisons):

@@ -24,7 +24,7 @@ FAR = 770_000_001  # ids that could be nothing else on a page
 def bobs(client, bob, project):
     """Bob's browser, the guidelines read."""
     client.force_login(bob)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     return client
 
 

@@ -32,7 +32,7 @@ def practice(alice, project, comparisons):
 @pytest.fixture
 def bobs(client, bob, project):
     client.force_login(bob)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     return client
 
 
@@ -114,7 +114,7 @@ def test_who_has_judged_before_is_not_made_to_practise(bobs, bob, practice):
 
 def test_admins_are_not_made_to_practise(client, alice, practice):
     client.force_login(alice)
-    client.post(f"{JUDGE}start/")
+    client.post(f"{JUDGE}start/", {"guidelines": 1})
     assert client.get(JUDGE).status_code == 200
 
 

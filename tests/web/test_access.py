@@ -93,8 +93,8 @@ TABLE = [
     ("judge", members(200)),
     ("submit", members(LET_IN, arguments={"comparison": "comparison"}, post={})),
     ("take_back", members(LET_IN, post={})),
-    ("start_judging", members(302, post={})),
-    ("upcoming", members(200)),
+    ("start_judging", members(302, post={"guidelines": "1"})),
+    ("upcoming", members(204)),  # they have not read the guidelines
     ("stay", members(204, post={})),
     ("leave", members(204, post={})),
     ("mine", members(200)),
