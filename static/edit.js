@@ -124,7 +124,13 @@ function tellWrong(editor, wrong) {
 
 /* ---------- the draft ---------- */
 
-const readDrafts = name => JSON.parse(localStorage.getItem(name) ?? "{}")
+function readDrafts(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name)) ?? {}
+  } catch { // barred or damaged
+    return {}
+  }
+}
 function keep(editor, name, of, text) {
   const drafts = readDrafts(name)
   if (text === null) delete drafts[of]

@@ -7,6 +7,26 @@ const { judge: address, person, visit, differences, again } = document.body.data
 const editing = again !== undefined // an earlier judgement is open: its form is sent as a plain form
 const work = find("#work")
 
+/* ---------- this browser's storage, which may be full, barred or damaged ---------- */
+
+function read(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name))
+  } catch {
+    return null
+  }
+}
+function keep(name, value) {
+  try {
+    localStorage.setItem(name, JSON.stringify(value))
+  } catch { /* the page goes on with what it holds itself */ }
+}
+function forget(name) {
+  try {
+    localStorage.removeItem(name)
+  } catch { /* then nothing was kept */ }
+}
+
 /* ---------- sheets: the one that is read, and the one that comes next ---------- */
 
 let ahead = null // the sheet that comes next, if it is here
@@ -215,11 +235,11 @@ function keepDraft() {
   if (!form || editing) return
   const draft = { reason: form.elements.reason?.value ?? "", ranking: form.elements.ranking?.value ?? "" }
   const name = draftName(comparisonOf(current()))
-  if (draft.reason || draft.ranking) localStorage.setItem(name, JSON.stringify(draft))
-  else localStorage.removeItem(name)
+  if (draft.reason || draft.ranking) keep(name, draft)
+  else forget(name)
 }
 function restoreDraft() {
-  const draft = !editing && JSON.parse(localStorage.getItem(draftName(comparisonOf(current()))) ?? "null")
+  const draft = !editing && read(draftName(comparisonOf(current())))
   if (!draft) return
   const { reason, ranking } = find("#choose").elements
   if (reason && !reason.value) reason.value = draft.reason
@@ -233,7 +253,7 @@ const editDraftName = comparison => `winnow-edit-${person}-${comparison}`
 const isEdited = () => Boolean(find(".editor", current()))
 function showEditDraft() {
   const sign = find("[data-edit-draft]")
-  if (sign) sign.hidden = !localStorage.getItem(editDraftName(comparisonOf(current())))
+  if (sign) sign.hidden = !read(editDraftName(comparisonOf(current())))
 }
 document.addEventListener("click", async event => {
   const link = event.target.closest("[data-edit-of]")
@@ -324,8 +344,9 @@ function askNext(form, choice, winner, [question, ...further]) {
 /* ---------- sending: choices wait in order, in this browser's storage, until the server has them ---------- */
 
 const storage = `winnow-unsent-${person}-${address}`
-let unsent = JSON.parse(localStorage.getItem(storage) ?? "[]")
-const keepUnsent = () => localStorage.setItem(storage, JSON.stringify(unsent))
+let unsent = read(storage) ?? []
+const keepUnsent = () => keep(storage, unsent)
+const isKept = () => JSON.stringify(read(storage)) === JSON.stringify(unsent)
 const newKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("")
 
@@ -410,14 +431,12 @@ async function flush() {
   keepUnsent()
   let failure = null
   try {
-    const response = await ask(entry.path, `${entry.body}&have=${have()}&visit=${visit}`)
-    if (response.redirected && !new URL(response.url).pathname.startsWith(address)) failure = { signedOut: true }
-    else if (response.ok || response.status === 422) saved(entry, parse(await response.text()), response.ok)
-    else failure = { status: response.status }
-  } catch (error) {
-    failure = { timeout: error.name === "TimeoutError" }
+    const answer = await post(entry)
+    failure = answer.failure
+    if (!failure) saved(entry, answer)
+  } finally {
+    sending = false
   }
-  sending = false
   if (failure) notSent(failure)
   else {
     failures = 0
@@ -428,12 +447,24 @@ async function flush() {
   }
 }
 
-function saved(entry, reply, accepted) {
+// The server's answer to a choice, and whether it took it; or why there is none.
+async function post(entry) {
+  try {
+    const response = await ask(entry.path, `${entry.body}&have=${have()}&visit=${visit}`)
+    if (response.redirected && !new URL(response.url).pathname.startsWith(address)) return { failure: { signedOut: true } }
+    if (!response.ok && response.status !== 422) return { failure: { status: response.status } }
+    return { reply: parse(await response.text()), accepted: response.ok }
+  } catch (error) {
+    return { failure: { timeout: error.name === "TimeoutError" } }
+  }
+}
+
+function saved(entry, { reply, accepted }) {
   const waiting = isWaiting()
   unsent.shift()
   keepUnsent()
-  if (accepted && entry.comparison) localStorage.removeItem(draftName(entry.comparison))
-  if (accepted && entry.edited && !isEdited()) localStorage.removeItem(editDraftName(entry.comparison))
+  if (accepted && entry.comparison) forget(draftName(entry.comparison))
+  if (accepted && entry.edited && !isEdited()) forget(editDraftName(entry.comparison))
   for (const id of ["receipt", "tally"]) {
     const part = document.importNode(reply.getElementById(id), true)
     find(`#${id}`).replaceWith(part)
@@ -460,7 +491,8 @@ function reasonOf({ signedOut, status, timeout }) {
   return timeout ? "The server did not answer in time." : "The server cannot be reached."
 }
 function notSent(failure) {
-  const reason = reasonOf(failure)
+  const fate = isKept() ? "What you chose is kept." : "This browser cannot keep it: leave this page open until it is sent."
+  const reason = `${reasonOf(failure)} ${fate}`
   tellUnsent(reason, failure)
   hear(`Not sent yet. ${reason}`)
   timer = setTimeout(flush, 1000 * WAITS[Math.min(failures++, WAITS.length - 1)])
@@ -471,7 +503,7 @@ function tellUnsent(reason, { signedOut = false, status } = {}) {
   if (find("#receipt")) find("#receipt").hidden = !line.hidden
   if (line.hidden) return
   find("[data-how-many]", line).textContent = unsent.length > 1 ? `Not sent yet: ${unsent.length}.` : "Not sent yet."
-  find("[data-reason]", line).textContent = `${reason} What you chose is kept.`
+  find("[data-reason]", line).textContent = reason
   find("a", line).hidden = !signedOut
   find("[data-give-up]", line).hidden = status !== 404 // it may never be taken, and the next ones wait behind it
 }

@@ -303,6 +303,54 @@ def test_a_server_in_trouble_loses_nothing(judge_page, comparisons, status):
     assert Revision.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "Storage.prototype.setItem = () => { throw new DOMException('Full', 'QuotaExceededError') };",
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('Barred', 'SecurityError') } });",
+    ],
+    ids=["full", "barred"],
+)
+def test_judging_goes_on_where_the_browser_keeps_nothing(judge_page, project, comparisons, trouble):
+    project.asks_reason = True
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    page.evaluate(f"() => {{ {trouble} }}")
+    page.get_by_role("textbox", name="Why").fill("No room")
+    page.keyboard.press("Escape")
+    intercept(page, SUBMIT, lambda route: route.abort())
+    page.keyboard.press("2")
+    unsent = page.locator("#unsent")
+    expect(unsent).to_contain_text("This browser cannot keep it: leave this page open until it is sent.")
+    page.unroute_all()
+    unsent.get_by_role("button", name="Try now").click()
+    expect(page.locator(".tally")).to_contain_text("1 today")
+    page.keyboard.press("1")
+    expect(page.locator(".tally")).to_contain_text("2 today")
+    assert Revision.objects.filter(reason="No room").count() == 1
+
+
+def test_a_broken_value_in_storage_stops_nothing(judge_page, bob, project, comparisons):
+    project.edits = True
+    comparisons(2)
+    page = judge_page()
+    names = [f"winnow-unsent-{bob.pk}-/p/plain/judge/"]
+    for kind in ("draft", "edit"):
+        names.append(f"winnow-{kind}-{bob.pk}-{page.locator('.sheet').get_attribute('data-comparison')}")
+    page.evaluate("names => names.forEach(name => localStorage.setItem(name, '{'))", names)
+    page.reload()
+    ahead_is_here(page)
+    page.keyboard.press("e")
+    page.keyboard.press("1")
+    expect(page.get_by_role("textbox", name="Your answer, in Markdown")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("· answer 1")
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
+
+
 def test_who_was_signed_out_signs_in_elsewhere_and_goes_on(judge_page, bob, live_server, comparisons):
     comparisons()
     page = judge_page()
