@@ -451,9 +451,12 @@ async function flush() {
 async function post(entry) {
   try {
     const response = await ask(entry.path, `${entry.body}&have=${have()}&visit=${visit}`)
-    if (response.redirected && !new URL(response.url).pathname.startsWith(address)) return { failure: { signedOut: true } }
+    const sentAway = response.redirected && !new URL(response.url).pathname.startsWith(address)
+    if (sentAway) return { failure: { signedOut: true } }
     if (!response.ok && response.status !== 422) return { failure: { status: response.status } }
-    return { reply: parse(await response.text()), accepted: response.ok }
+    const reply = parse(await response.text())
+    const isOurs = find("#receipt", reply) && find("#tally", reply) // and not of some network's sign-in page
+    return isOurs ? { reply, accepted: response.ok } : { failure: { unreadable: true } }
   } catch (error) {
     return { failure: { timeout: error.name === "TimeoutError" } }
   }
@@ -485,8 +488,9 @@ const REASONS = {
   403: "The server no longer knows this page; load it again.",
   404: "This project, or this comparison, is no longer open to you.",
 }
-function reasonOf({ signedOut, status, timeout }) {
+function reasonOf({ signedOut, unreadable, status, timeout }) {
   if (signedOut) return "You are signed out."
+  if (unreadable) return "What came back is not from Winnow: something stands between here and the server."
   if (status) return REASONS[status] ?? "The server has a problem."
   return timeout ? "The server did not answer in time." : "The server cannot be reached."
 }

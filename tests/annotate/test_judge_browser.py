@@ -290,13 +290,20 @@ def test_it_tries_again_by_itself(judge_page, comparisons):
     assert Revision.objects.count() == 1
 
 
-@pytest.mark.parametrize("status", [500, 403])
-def test_a_server_in_trouble_loses_nothing(judge_page, comparisons, status):
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (500, "The server has a problem."),
+        (403, "The server no longer knows this page; load it again."),
+        (200, "What came back is not from Winnow: something stands between here and the server."),  # a network's own sign-in page, say
+    ],
+)
+def test_a_server_in_trouble_loses_nothing(judge_page, comparisons, status, reason):
     comparisons()
     page = judge_page()
     intercept(page, SUBMIT, lambda route: route.fulfill(status=status, body="<h1>Oh</h1>"))
     page.keyboard.press("2")
-    expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
+    expect(page.locator("#unsent")).to_contain_text(f"Not sent yet. {reason}")
     page.unroute_all()
     page.get_by_role("button", name="Try now").click()
     expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
