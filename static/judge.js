@@ -26,6 +26,13 @@ function forget(name) {
     localStorage.removeItem(name)
   } catch { /* then nothing was kept */ }
 }
+function namesFrom(prefix) {
+  try {
+    return Object.keys(localStorage).filter(name => name.startsWith(prefix))
+  } catch {
+    return []
+  }
+}
 
 /* ---------- sheets: the one that is read, and the one that comes next ---------- */
 
@@ -343,10 +350,25 @@ function askNext(form, choice, winner, [question, ...further]) {
 
 /* ---------- sending: choices wait in order, in this browser's storage, until the server has them ---------- */
 
+// Each choice has a name of its own there, so that tabs do not overwrite each other's. A tab sends what it put itself,
+// and what lay there when it was opened. Two tabs may send the same choice: by its key it counts once.
 const storage = `winnow-unsent-${person}-${address}`
-let unsent = read(storage) ?? []
-const keepUnsent = () => keep(storage, unsent)
-const isKept = () => JSON.stringify(read(storage)) === JSON.stringify(unsent)
+let unsent = leftByOthers()
+function leftByOthers() {
+  const names = namesFrom(storage).sort() // in the order of choosing
+  return names.map(name => ({ ...read(name), name, adopted: true })).filter(entry => entry.path)
+}
+const keepEntry = entry => keep(entry.name, entry)
+const isKept = entry => read(entry.name) !== null
+let lastNamed = 0 // milliseconds
+function newName() {
+  lastNamed = Math.max(Date.now(), lastNamed + 1)
+  return `${storage}${lastNamed}-${newKey()}`
+}
+function remove(entry) {
+  unsent = unsent.filter(other => other !== entry)
+  forget(entry.name)
+}
 const newKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, "0")).join("")
 
@@ -388,11 +410,12 @@ function put(entry) {
   const last = unsent.at(-1)
   if (entry.comparison && last?.comparison === entry.comparison) {
     if (last.said === entry.said) return // pressed again: the same thing counts once, even if it had arrived
-    if (!last.tried) unsent.pop()
+    if (!last.tried) remove(last)
     else entry.body = entry.body.replace(/(^|&)client_key=[^&]*/, `$1client_key=${newKey()}`)
   }
+  entry.name = newName()
   unsent.push(entry)
-  keepUnsent()
+  keepEntry(entry)
 }
 
 function takeBack() {
@@ -424,11 +447,16 @@ let timer = null
 
 async function flush() {
   clearTimeout(timer)
-  if (sending || !unsent.length) return
+  if (sending) return
+  unsent = unsent.filter(entry => !entry.adopted || isKept(entry)) // what is gone was sent, or changed, in its own tab
+  if (!unsent.length) {
+    tellUnsent()
+    return
+  }
   sending = true
   const entry = unsent[0]
   entry.tried = true
-  keepUnsent()
+  keepEntry(entry)
   let failure = null
   try {
     const answer = await post(entry)
@@ -464,8 +492,7 @@ async function post(entry) {
 
 function saved(entry, { reply, accepted }) {
   const waiting = isWaiting()
-  unsent.shift()
-  keepUnsent()
+  remove(entry)
   if (accepted && entry.comparison) forget(draftName(entry.comparison))
   if (accepted && entry.edited && !isEdited()) forget(editDraftName(entry.comparison))
   for (const id of ["receipt", "tally"]) {
@@ -495,7 +522,7 @@ function reasonOf({ signedOut, unreadable, status, timeout }) {
   return timeout ? "The server did not answer in time." : "The server cannot be reached."
 }
 function notSent(failure) {
-  const fate = isKept() ? "What you chose is kept." : "This browser cannot keep it: leave this page open until it is sent."
+  const fate = unsent.every(isKept) ? "What you chose is kept." : "This browser cannot keep it: leave this page open until it is sent."
   const reason = `${reasonOf(failure)} ${fate}`
   tellUnsent(reason, failure)
   hear(`Not sent yet. ${reason}`)
@@ -512,8 +539,7 @@ function tellUnsent(reason, { signedOut = false, status } = {}) {
   find("[data-give-up]", line).hidden = status !== 404 // it may never be taken, and the next ones wait behind it
 }
 function giveUp() {
-  unsent.shift()
-  keepUnsent()
+  remove(unsent[0])
   tellUnsent()
   flush()
 }

@@ -310,6 +310,56 @@ def test_a_server_in_trouble_loses_nothing(judge_page, comparisons, status, reas
     assert Revision.objects.count() == 1
 
 
+def another_tab(page: Page) -> Page:
+    tab = page.context.new_page()
+    tab.goto("/p/plain/judge/")
+    return tab
+
+
+def test_two_tabs_keep_their_choices_apart(judge_page, comparisons):
+    comparisons(4)
+    first = judge_page()
+    second = another_tab(first)
+    ahead_is_here(first)
+    ahead_is_here(second)
+    for tab in (first, second):
+        intercept(tab, SUBMIT, lambda route: route.abort())
+    first.keyboard.press("b")
+    expect(first.locator("#unsent")).to_be_visible()
+    second.keyboard.press("s")
+    expect(second.locator("#unsent")).to_be_visible()
+    first.keyboard.press("t")
+    third = first.context.new_page()
+    first.close()
+    second.close()
+    third.goto("/p/plain/judge/")
+    wait_until(lambda: Revision.objects.count() == 3, 5, "the choices of both tabs")
+    kinds = list(Revision.objects.order_by("pk").values_list("kind", flat=True))
+    assert kinds == ["both_bad", "skipped", "ranked"]
+    expect(third.locator("#unsent")).to_be_hidden()
+
+
+def test_what_another_tab_has_sent_is_not_sent_again(judge_page, comparisons):
+    comparisons(3)
+    first = judge_page()
+    ahead_is_here(first)
+    first.context.route(SUBMIT, lambda route: route.abort())
+    first.keyboard.press("1")
+    expect(first.locator("#unsent")).to_be_visible()
+    second = another_tab(first)
+    expect(second.locator("#unsent")).to_contain_text("Not sent yet.")
+    asked = []
+    second.on("request", lambda request: asked.append(request.url))
+    first.context.unroute_all()
+    first.get_by_role("button", name="Try now").click()
+    expect(receipt(first)).to_contain_text("· answer 1")
+    asked.clear()
+    second.get_by_role("button", name="Try now").click()
+    expect(second.locator("#unsent")).to_be_hidden()
+    assert not [url for url in asked if SUBMIT.search(url)]
+    assert Revision.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
