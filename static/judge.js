@@ -385,11 +385,13 @@ function send(form, choice) {
   const data = new FormData(form)
   data.delete("csrfmiddlewaretoken")
   data.set("choice", choice)
+  const said = words(data)
+  data.set("client_key", keyOf(form, said))
   put({
     comparison: comparisonOf(current()),
     path: new URL(form.action).pathname,
     body: new URLSearchParams(data).toString(),
-    said: words(data),
+    said,
     edited: choice === "edit",
   })
   for (const button of findAll("[name=choice]", form)) button.ariaPressed = button.value === choice
@@ -406,12 +408,20 @@ function words(data) {
   return [...data].filter(([name]) => !["client_key", "seconds"].includes(name)).join(" ")
 }
 
+// The key by which a submit counts once. What is said otherwise on the same sheet is another one.
+function keyOf(form, said) {
+  const { client_key: key } = form.elements
+  form.dataset.said ??= said
+  if (form.dataset.said !== said) key.value = newKey()
+  form.dataset.said = said
+  return key.value
+}
+
 function put(entry) {
   const last = unsent.at(-1)
   if (entry.comparison && last?.comparison === entry.comparison) {
     if (last.said === entry.said) return // pressed again: the same thing counts once, even if it had arrived
     if (!last.tried) remove(last)
-    else entry.body = entry.body.replace(/(^|&)client_key=[^&]*/, `$1client_key=${newKey()}`)
   }
   entry.name = newName()
   unsent.push(entry)

@@ -280,6 +280,27 @@ def test_another_choice_after_a_lost_answer_counts_instead(judge_page, compariso
     assert Comparison.objects.filter(judged=1).count() == 1
 
 
+def test_an_edit_begun_before_the_answer_came_counts_instead(judge_page, project, comparisons):
+    project.edits = True
+    comparisons(1)
+    page = judge_page()
+    first, second = answers(page)
+    held = []
+    intercept(page, SUBMIT, lambda route: held.append(route))
+    page.keyboard.press("1")
+    page.keyboard.press("e")
+    page.keyboard.press("1")
+    page.get_by_role("textbox", name="Your answer, in Markdown").fill("Mine.")
+    held[0].continue_()
+    expect(receipt(page)).to_contain_text("· answer 1")
+    page.unroute_all()
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("heading", name="All done for now")).to_be_visible()
+    expect(receipt(page)).to_contain_text("· your text > answer 1 · replaces what you said before")
+    assert standing_pairs() == {"Mine.", first}
+    assert Revision.objects.count() == 2
+
+
 def test_it_tries_again_by_itself(judge_page, comparisons):
     comparisons(2)
     page = judge_page()
