@@ -353,7 +353,7 @@ function askNext(form, choice, winner, [question, ...further]) {
 // Each choice has a name of its own there, so that tabs do not overwrite each other's. A tab sends what it put itself,
 // and what lay there when it was opened. Two tabs may send the same choice: by its key it counts once.
 const storage = `winnow-unsent-${person}-${address}`
-let unsent = leftByOthers()
+let unsent = editing ? [] : leftByOthers() // an earlier judgement has no place for a receipt, or for what comes next
 function leftByOthers() {
   const names = namesFrom(storage).sort() // in the order of choosing
   return names.map(name => ({ ...read(name), name, adopted: true })).filter(entry => entry.path)

@@ -381,6 +381,29 @@ def test_what_another_tab_has_sent_is_not_sent_again(judge_page, comparisons):
     assert Revision.objects.count() == 1
 
 
+def test_an_earlier_judgement_sends_nothing_that_waits(judge_page, comparisons):
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    page.keyboard.press("1")
+    expect(receipt(page)).to_contain_text("· answer 1")
+    ahead_is_here(page)
+    intercept(page, SUBMIT, lambda route: route.abort())
+    page.keyboard.press("b")
+    expect(page.locator("#unsent")).to_contain_text("Not sent yet.")
+    page.goto("/p/plain/judge/mine/")
+    page.unroute_all()
+    page.locator(".mine > li").get_by_role("link").click()
+    expect(page.get_by_role("button", name="Answer 1 is better")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(300)
+    expect(page.locator("#unsent")).to_be_hidden()
+    assert Revision.objects.count() == 1
+    assert not Lease.objects.exists()
+    page.goto("/p/plain/judge/")
+    expect(page.locator(".tally")).to_contain_text("2 today")
+    assert said()[1] == "both_bad"
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
