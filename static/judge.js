@@ -450,6 +450,7 @@ function loadAnew() {
   if (readAgain && !unsent.length && !editing && !isEdited()) location.replace(address)
 }
 
+const TRIES = 3 // after so many troubles of the server with one choice it can be given up
 const WAITS = [2, 5, 10, 30] // seconds before it is tried again
 let sending = false
 let failures = 0
@@ -475,7 +476,7 @@ async function flush() {
   } finally {
     sending = false
   }
-  if (failure) notSent(failure)
+  if (failure && unsent.includes(entry)) notSent(entry, failure) // it may have been given up meanwhile
   else {
     failures = 0
     tellUnsent()
@@ -525,20 +526,23 @@ const REASONS = {
   403: "The server no longer knows this page; load it again.",
   404: "This project, or this comparison, is no longer open to you.",
 }
+const KEPT = "What you chose is kept."
+const NOT_KEPT = "This browser cannot keep what you chose: leave this page open until it is sent."
 function reasonOf({ signedOut, unreadable, status, timeout }) {
   if (signedOut) return "You are signed out."
   if (unreadable) return "What came back is not from Winnow: something stands between here and the server."
   if (status) return REASONS[status] ?? "The server has a problem."
   return timeout ? "The server did not answer in time." : "The server cannot be reached."
 }
-function notSent(failure) {
-  const fate = unsent.every(isKept) ? "What you chose is kept." : "This browser cannot keep it: leave this page open until it is sent."
-  const reason = `${reasonOf(failure)} ${fate}`
-  tellUnsent(reason, failure)
+function notSent(entry, failure) {
+  if (failure.status >= 500) entry.troubles = (entry.troubles ?? 0) + 1
+  const mayNeverBeTaken = failure.status === 404 || entry.troubles >= TRIES // and the next ones wait behind it
+  const reason = `${reasonOf(failure)} ${unsent.every(isKept) ? KEPT : NOT_KEPT}`
+  tellUnsent(reason, { ...failure, mayNeverBeTaken })
   hear(`Not sent yet. ${reason}`)
   timer = setTimeout(flush, 1000 * WAITS[Math.min(failures++, WAITS.length - 1)])
 }
-function tellUnsent(reason, { signedOut = false, status } = {}) {
+function tellUnsent(reason, { signedOut = false, mayNeverBeTaken = false } = {}) {
   const line = find("#unsent")
   line.hidden = !unsent.length || !reason
   if (find("#receipt")) find("#receipt").hidden = !line.hidden
@@ -546,7 +550,7 @@ function tellUnsent(reason, { signedOut = false, status } = {}) {
   find("[data-how-many]", line).textContent = unsent.length > 1 ? `Not sent yet: ${unsent.length}.` : "Not sent yet."
   find("[data-reason]", line).textContent = reason
   find("a", line).hidden = !signedOut
-  find("[data-give-up]", line).hidden = status !== 404 // it may never be taken, and the next ones wait behind it
+  find("[data-give-up]", line).hidden = !mayNeverBeTaken
 }
 function giveUp() {
   remove(unsent[0])

@@ -249,6 +249,33 @@ def test_a_choice_that_is_never_taken_can_be_given_up(judge_page, comparisons):
     assert Revision.objects.count() == 1
 
 
+def test_a_choice_that_always_troubles_the_server_can_be_given_up(judge_page, comparisons):
+    comparisons(3)
+    page = judge_page()
+    ahead_is_here(page)
+    troubles = []
+
+    def trouble(route):
+        troubles.append(route)
+        route.fulfill(status=500, body="<h1>Oh</h1>")
+
+    intercept(page, SUBMIT, trouble)
+    page.keyboard.press("1")
+    give_up = page.locator("#unsent").get_by_role("button", name="Give it up")
+    try_now = page.locator("#unsent").get_by_role("button", name="Try now")
+    expect(try_now).to_be_visible()
+    expect(give_up).to_be_hidden()
+    try_now.click()
+    expect(give_up).to_be_visible(timeout=10_000)
+    assert len(troubles) == 3
+    page.keyboard.press("2")
+    page.unroute_all()
+    give_up.click()
+    expect(page.locator(".tally")).to_contain_text("1 today")
+    expect(page.locator("#unsent")).to_be_hidden()
+    assert Revision.objects.count() == 1
+
+
 def test_a_choice_whose_answer_was_lost_counts_once(judge_page, comparisons):
     comparisons(3)
     page = judge_page()
@@ -423,7 +450,7 @@ def test_judging_goes_on_where_the_browser_keeps_nothing(judge_page, project, co
     intercept(page, SUBMIT, lambda route: route.abort())
     page.keyboard.press("2")
     unsent = page.locator("#unsent")
-    expect(unsent).to_contain_text("This browser cannot keep it: leave this page open until it is sent.")
+    expect(unsent).to_contain_text("This browser cannot keep what you chose: leave this page open until it is sent.")
     page.unroute_all()
     unsent.get_by_role("button", name="Try now").click()
     expect(page.locator(".tally")).to_contain_text("1 today")
