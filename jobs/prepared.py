@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import BigIntegerField, Expression, Field, QuerySet
 from django.db.models.sql import DeleteQuery, Query, UpdateQuery
 from django.db.transaction import TransactionManagementError
@@ -38,7 +38,7 @@ class Prepared(Generic[Row]):
         self._here = threading.local()  # as a connection is one thread's, so is the compiler that uses it
 
     def __call__(self, **given: object) -> list[Row]:
-        if not hasattr(self._here, "queryset"):
+        if getattr(self._here, "connection", None) is not connections[DEFAULT_DB_ALIAS]:
             self._prepare()
         if self._here.locks and not connection.in_atomic_block:  # Django looks when it builds the query
             raise TransactionManagementError("A query that locks rows needs a transaction.")
@@ -51,8 +51,9 @@ class Prepared(Generic[Row]):
         return next(iter(self(**given)), None)
 
     def _prepare(self) -> None:
+        self._here.connection = connections[DEFAULT_DB_ALIAS]  # below an event loop a thread may have several
         queryset = self._build()
-        compiler = queryset.query.get_compiler(connection.alias)
+        compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
         self._here.sql, self._here.values = compiler.as_sql()
         queryset.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
         self._here.compiler, self._here.queryset = compiler, queryset
@@ -68,7 +69,7 @@ class PreparedChange:
 
     def __call__(self, **given: object) -> int:
         if not hasattr(self._here, "sql"):
-            self._here.sql, self._here.values = self._build().get_compiler(connection.alias).as_sql()
+            self._here.sql, self._here.values = self._build().get_compiler(DEFAULT_DB_ALIAS).as_sql()
         with connection.cursor() as cursor:
             cursor.execute(self._here.sql, _filled(self._here.values, given))
             return cursor.rowcount

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.db import connection, models, transaction
+from django.db import connection, connections, models, transaction
 from django.db.models import CharField, DateTimeField
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
@@ -81,6 +81,20 @@ def test_each_thread_has_its_own(transactional_db):
         assert all(found.first(person=person.pk) == person for _ in range(50))
 
     together(*(lambda person=person: look(person) for person in people))
+
+
+def test_it_asks_by_the_connection_of_now(people):
+    found = Prepared(lambda: User.objects.filter(pk=Given("person")))
+    assert found(person=people[0].pk) == [people[0]]
+    before, other = connections["default"], connections.create_connection("default")
+    connections["default"] = other  # as it is below an event loop
+    try:
+        with CaptureQueriesContext(other) as queries:
+            found(person=people[0].pk)
+    finally:
+        other.close()
+        connections["default"] = before
+    assert len(queries) == 1
 
 
 def test_changes_say_how_many_rows_they_reached(people):
