@@ -124,10 +124,18 @@ class Stack:
         return [process for process in mine if process.pid != os.getpid()]
 
     def process_of(self, *words: str) -> psutil.Process:
-        """The one process whose command line holds all the words (a leash and its shell do not count)."""
-        found = [process for process in self.processes() if is_command(process, words)]
-        assert len(found) == 1, f"{words}: {[process.cmdline() for process in found]}"
-        return found[0]
+        """The one process whose command line holds all the words (no leash, no shell, nothing it forked)."""
+        found = {process.pid: process for process in self.processes() if is_command(process, words)}
+        first = [process for process in found.values() if parent_of(process) not in found]
+        assert len(first) == 1, f"{words}: {[process.cmdline() for process in first]}"
+        return first[0]
+
+
+def parent_of(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def is_command(process: psutil.Process, words: tuple[str, ...]) -> bool:
