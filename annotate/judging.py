@@ -8,8 +8,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import CharField, Count, DateTimeField, F, QuerySet, Subquery
-from django.db.models.functions import Greatest
+from django.db.models import Case, CharField, Count, DateTimeField, F, OuterRef, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, Greatest, Now
 
 from annotate.edits import Edit, store_edit
 from annotate.models import (
@@ -24,8 +24,17 @@ from annotate.models import (
     Seat,
     Slot,
 )
-from annotate.queue import COMPARISON, PERSON, PROJECT, lease_in_front, live, one_at_a_time
-from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
+from annotate.queue import (
+    COMPARISON,
+    COUNT_KEEPS,
+    PERSON,
+    PROJECT,
+    count_left,
+    lease_in_front,
+    live,
+    one_at_a_time,
+)
+from jobs.prepared import Given, Prepared, PreparedChange, PreparedInsert, deleting, updating
 from projects.models import Project
 
 Kind = Revision.Kind
@@ -92,18 +101,21 @@ def pairs_of(choice: Choice) -> list[tuple[int, int]]:
 
 
 def _asked() -> "QuerySet[Slot]":
-    """The answers of a comparison whose row is locked, the newest first, and what the person had said of it."""
+    """The answers of a comparison whose row is locked, the newest first, and what of the person bears on it."""
     sent = Revision.objects.filter(person=PERSON, client_key=Given("client_key", CharField()))
     vote = Judgement.objects.votes().filter(comparison=COMPARISON, person=PERSON)
-    answers = Slot.objects.filter(comparison=COMPARISON).select_related("comparison").order_by("-pk")
+    answers = Slot.objects.filter(comparison=COMPARISON, comparison__project=PROJECT)
+    answers = answers.select_related("comparison").order_by("-pk")
     locked = answers.select_for_update(of=("comparison",), no_key=True)
-    return locked.annotate(sent=Subquery(sent.values("pk")), vote=Subquery(vote.values("pk")))
+    excluded = Exclusion.objects.filter(project=OuterRef("comparison__project"), person=PERSON, lifted_at=None)
+    return locked.annotate(
+        sent=Subquery(sent.values("pk")), vote=Subquery(vote.values("pk")), excluded=Subquery(excluded.values("since"))
+    )
 
 
 _answers_locked: Prepared[Any] = Prepared(_asked)
-_left_out = Prepared(
-    lambda: Exclusion.objects.filter(project=PROJECT, person=PERSON, lifted_at=None).values_list("since", flat=True)
-)
+_store_judgement = PreparedInsert(Judgement)
+_store_revision = PreparedInsert(Revision)
 _end_live_lease = PreparedChange(lambda: deleting(Lease.objects.filter(live(), comparison=COMPARISON, person=PERSON)))
 _make_current = PreparedChange(
     lambda: updating(Judgement.objects.filter(pk=Given("judgement")), current=Given("revision"))
@@ -131,22 +143,31 @@ def record(
 ) -> Revision:
     """Store what a person says of a comparison, with the pairs it implies. The same submit twice counts once.
 
-    A submit whose lease has ended is kept all the same and marked late, unless it replaces one that counted.
-    The page says when it was opened, the id of the guidelines it showed, and for how many seconds it was in sight. What
-    `settles` is the admins' settlement of the comparison: it fills no place of the overlap.
+    Of `comparison` the id and the project are used: all else is read under the row's lock. A submit whose lease has
+    ended is kept all the same and marked late, unless it replaces one that counted. The page says when it was opened,
+    the id of the guidelines it showed, and for how many seconds it was in sight. What `settles` is the admins'
+    settlement of the comparison: it fills no place of the overlap.
+
+    Raises:
+        Comparison.DoesNotExist: the project has no such comparison, or has it for practice only.
     """
     if not settles:
         one_at_a_time(person)  # first the person, then the comparison: always in this order
     # The row's lock: two submits for one comparison take turns.
-    answers = _answers_locked(comparison=comparison.pk, person=person.pk, client_key=client_key)
-    comparison = answers[0].comparison
-    if answers[0].sent:
-        return Revision.objects.get(pk=answers[0].sent)
+    answers = _answers_locked(
+        comparison=comparison.pk, project=comparison.project_id, person=person.pk, client_key=client_key
+    )
+    if not answers or (answers[0].comparison.purpose == Comparison.Purpose.PRACTICE and not settles):
+        raise Comparison.DoesNotExist
+    asked = answers[0]
+    comparison = asked.comparison
+    if asked.sent:
+        return Revision.objects.get(pk=asked.sent)
     in_time = not settles and _end_lease(person, comparison)
-    judgement = _settlement(person, comparison) if settles else _vote(person, comparison, answers[0].vote)
+    judgement = _settlement(person, comparison) if settles else _vote(person, comparison, asked.vote)
     before = judgement.current
     counted_before = before is not None and before.kind in COUNTED
-    revision = Revision.objects.create(
+    revision = Revision(
         project_id=comparison.project_id,
         judgement=judgement,
         person=person,
@@ -166,17 +187,18 @@ def record(
         late=not in_time and not settles and choice.kind != Kind.WITHDRAWN and not counted_before,
         client_key=client_key,
     )
+    _store_revision(revision)
     _write_pairs(revision, answers, choice)
     _make_current(judgement=judgement.pk, revision=revision.pk)
     if not settles:
-        _fill_a_place(person, comparison, before, revision)
+        _fill_a_place(person, comparison, before, revision, asked.excluded)
     return revision
 
 
 def _vote(person: User, comparison: Comparison, known: int | None) -> Judgement:
     if known:
         return Judgement.objects.select_related("current").get(pk=known)
-    return Judgement.objects.create(comparison=comparison, person=person)
+    return _store_judgement(Judgement(comparison=comparison, person=person))
 
 
 def _settlement(person: User, comparison: Comparison) -> Judgement:
@@ -190,14 +212,15 @@ def _end_lease(person: User, comparison: Comparison) -> bool:
     return bool(_end_live_lease(comparison=comparison.pk, person=person.pk))
 
 
-def _fill_a_place(person: User, comparison: Comparison, before: Revision | None, now: Revision) -> None:
-    """Count a vote towards the overlap, and what is left for the person."""
-    left_out = _left_out.first(project=comparison.project_id, person=person.pk)
+def _fill_a_place(
+    person: User, comparison: Comparison, before: Revision | None, now: Revision, excluded: datetime | None
+) -> None:
+    """Count a vote towards the overlap, unless it falls into the time `excluded`, and what is left for the person."""
 
     def fills(revision: Revision | None) -> bool:
         if revision is None or revision.kind not in COUNTED:
             return False
-        return left_out is None or revision.submitted_at < left_out
+        return excluded is None or revision.submitted_at < excluded
 
     if change := fills(now) - fills(before):
         _count_vote(comparison=comparison.pk, change=change)
@@ -254,17 +277,23 @@ def _in_words(revision: Revision) -> str:
     return " > ".join(" = ".join(str(number) for number in tier) for tier in tiers)
 
 
-def judged_since(person: User, project: Project, moment: datetime) -> int:
-    """Return how many comparisons this person has judged since then; what they skipped or took back is none."""
-    return _judged_since.first(person=person.pk, project=project.pk, moment=moment) or 0
+def tally(person: User, project: Project, moment: datetime) -> tuple[int, int]:
+    """Return how many comparisons this person has judged since a moment, and about how many are left for them.
+
+    What they skipped or took back is none. What is left is counted now and then, and goes down with each judgement.
+    """
+    judged, left = _tally.first(person=person.pk, project=project.pk, moment=moment) or (0, None)
+    return judged, left or count_left(person, project)
 
 
-def _count_since() -> "QuerySet[Revision, int]":
+def _tally_of_seat() -> "QuerySet[Seat, tuple[int, int | None]]":
     since = standing(PERSON, PROJECT).filter(submitted_at__gte=Given("moment", DateTimeField()), kind__in=COUNTED)
-    return since.order_by().values("project").annotate(judged=Count("pk")).values_list("judged", flat=True)
+    judged = since.order_by().values("project").annotate(judged=Count("pk")).values("judged")
+    lately = Case(When(counted_at__gt=Now() - COUNT_KEEPS, then="left"))
+    return Seat.objects.filter(person=PERSON, project=PROJECT).values_list(Coalesce(Subquery(judged), 0), lately)
 
 
-_judged_since = Prepared(_count_since)
+_tally = Prepared(_tally_of_seat)
 
 
 def standing(person: User | Given, project: Project | Given) -> "QuerySet[Revision]":

@@ -14,7 +14,7 @@ from annotate import checks
 from annotate.models import REAL, SHUFFLED, Comparison, Judgement, Lease, Revision, Seat
 from generation.models import SamplingItem, SamplingJob
 from jobs.models import Job
-from jobs.prepared import Given, Prepared
+from jobs.prepared import Given, Prepared, PreparedInsert
 from projects.models import Project
 
 LEASE = timedelta(minutes=30)
@@ -54,14 +54,10 @@ _before_person = Prepared(
     lambda: Lease.objects.filter(person=PERSON).annotate(now=Now()).order_by("turn", "opened_at", "pk")
 )
 _seat = Prepared(lambda: Seat.objects.filter(person=PERSON, project=PROJECT))
-_left_lately = Prepared(
-    lambda: Seat.objects.filter(person=PERSON, project=PROJECT, counted_at__gt=Now() - COUNT_KEEPS).values_list(
-        "left", flat=True
-    )
-)
 _person_locked = Prepared(lambda: User.objects.select_for_update(no_key=True).filter(pk=PERSON).values_list("pk"))
 _first_free = Prepared(lambda: _free().select_for_update(of=("self",), no_key=True)[:1])
 _first_free_unlocked = Prepared(lambda: _free().select_for_update(of=("self",), no_key=True, skip_locked=True)[:1])
+_store_lease = PreparedInsert(lambda: Lease(expires_at=Now() + LEASE))
 _is_free = Prepared(lambda: _free().filter(pk=COMPARISON).values_list("pk"))
 
 
@@ -191,14 +187,9 @@ def lease_to(person: User, comparison: Comparison, *, visit: str = "") -> Lease:
 
 
 def _lease(person: User, comparison: Comparison, visit: str) -> Lease:
-    return Lease.objects.create(
-        project_id=comparison.project_id,
-        comparison=comparison,
-        person=person,
-        shown=order_for(person, comparison),
-        visit=visit,
-        expires_at=Now() + LEASE,
-    )
+    lease = Lease(project_id=comparison.project_id, comparison=comparison, person=person, visit=visit)
+    lease.shown = order_for(person, comparison)
+    return _store_lease(lease)
 
 
 def lease_in_front(person: User, comparison: Comparison) -> Lease:
@@ -239,10 +230,8 @@ def left_for(person: User, project: Project) -> int:
     return open_to(person, project)[:MOST_COUNTED].count()
 
 
-def left_about(person: User, project: Project) -> int:
-    """Return `left_for` as it was counted some minutes ago, less what this person has judged since."""
-    if known := _left_lately.first(person=person.pk, project=project.pk):
-        return known
+def count_left(person: User, project: Project) -> int:
+    """Return `left_for`, and keep it for COUNT_KEEPS; each judgement changes what is kept."""
     left = left_for(person, project)
     with transaction.atomic():  # on SQLite it takes its turn then
         Seat.objects.filter(person=person, project=project).update(left=left, counted_at=Now())

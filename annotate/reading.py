@@ -1,13 +1,14 @@
 """What people read before they judge: the project's guidelines, and its content warning."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from annotate.models import Seat
-from annotate.queue import PERSON, PROJECT
 from jobs.prepared import Prepared
+from projects.access import USER, open_to_member, project_for_member
 from projects.models import Guidelines, Project
 
 
@@ -19,26 +20,30 @@ class Reading:
     out_of_date: bool  # there is something newer to read, or their page shows another version than this
 
 
-def _read() -> "QuerySet[Seat, tuple[int | None, int | None, str]]":
-    versions = Guidelines.objects.filter(project=OuterRef("project"))
-    read, newest = versions.filter(version=OuterRef("guidelines_read")), versions.order_by("-version")[:1]
-    found = Seat.objects.filter(person=PERSON, project=PROJECT)
-    found = found.annotate(read=Subquery(read.values("pk")), newest=Subquery(newest.values("pk")))
-    return found.values_list("read", "newest", "warning_agreed")
+def _with_what_was_read() -> "QuerySet[Project]":
+    seat = Seat.objects.filter(project=OuterRef("pk"), person=USER)
+    versions = Guidelines.objects.filter(project=OuterRef("pk"))
+    read = versions.filter(project__seats__person=USER, version=F("project__seats__guidelines_read"))
+    return open_to_member().annotate(
+        read=Subquery(read.values("pk")),
+        newest=Subquery(versions.order_by("-version").values("pk")[:1]),
+        agreed=Subquery(seat.values("warning_agreed")),
+    )
 
 
-_reading = Prepared(_read)
+_project = Prepared(_with_what_was_read)
 
 
-def reading_of(person: User, project: Project, shown: str | None = None) -> Reading:
-    """Return what a person has read; `shown` is the id that their page sends. One query; two before they begin."""
-    found = _reading.first(person=person.pk, project=project.pk)
-    if found is None:
-        return Reading(None, out_of_date=project.guidelines() is not None or project.content_warning != "")
-    read, newest, agreed = found
-    to_read = (newest, project.content_warning)
-    other_page = shown is not None and shown != str(read or "")
-    return Reading(read, out_of_date=other_page or to_read not in ((None, ""), (read, agreed)))
+def project_to_judge(person: User, slug: str, shown: str | None = None) -> tuple[Project, Reading]:
+    """Return a project that opens for this person, and what they have read. One query.
+
+    `shown` is the id of the guidelines that their page shows.
+    """
+    project: Any = project_for_member(person, slug, _project)
+    to_read = (project.newest, project.content_warning)
+    has_read = (project.read, project.agreed or "")
+    other_page = shown is not None and shown != str(project.read or "")
+    return project, Reading(project.read, out_of_date=other_page or to_read not in ((None, ""), has_read))
 
 
 def begin(person: User, project: Project, version: int | None) -> None:

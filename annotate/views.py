@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,20 +19,12 @@ from annotate.blind import Seen, answers, earlier, seal
 from annotate.edits import LONGEST_EDIT, own_text
 from annotate.forms import ChoiceForm, OnHandForm, StartForm, SubmitForm
 from annotate.models import Comparison, Judgement, Lease, Revision, Seat
-from annotate.reading import Reading, begin, reading_of
+from annotate.reading import Reading, begin, project_to_judge
 from jobs.http import HtmxRequest, zone_of
-from jobs.prepared import Given, Prepared
 from projects.access import has_role, is_admin, project_for_member
 from projects.models import Guidelines, Membership, Project
 
 A_PAGE = 20
-
-# What is said in practice is no judgement.
-_comparison = Prepared(
-    lambda: Comparison.objects.filter(project=Given("project"), pk=Given("comparison")).exclude(
-        purpose=Comparison.Purpose.PRACTICE
-    )
-)
 
 
 @dataclass
@@ -47,8 +40,7 @@ class Said:
 @require_safe
 @never_cache
 def judge(request: HtmxRequest, slug: str) -> HttpResponse:
-    project = project_for_member(request.user, slug)
-    read = reading_of(request.user, project)
+    project, read = _opened(request, slug)
     if read.out_of_date:
         return _start(request, project)
     if not is_admin(request.user, project) and practice.comes_first(request.user, project):
@@ -73,8 +65,7 @@ def start(request: HtmxRequest, slug: str) -> HttpResponse:
 @never_cache
 def upcoming(request: HtmxRequest, slug: str) -> HttpResponse:
     """What comes after the comparisons that the page has on hand; nothing (204) when there is none, or no room."""
-    project = project_for_member(request.user, slug)
-    read = _reading(request, project)
+    project, read = _opened(request, slug)
     if read.out_of_date:
         return _told(HttpResponse(status=204), read)
     on_hand = _on_hand(request.GET)
@@ -86,27 +77,15 @@ def upcoming(request: HtmxRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def submit(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
-    project = project_for_member(request.user, slug)
-    judged = _comparison.first(project=project.pk, comparison=comparison)
-    if judged is None:
-        raise Http404
+    project, read = _opened(request, slug)
+    judged = Comparison(pk=comparison, project=project)  # nothing is asked of the database before its row is locked
     form = ChoiceForm(request.POST, person=request.user, comparison=judged)
     if not form.is_valid():
-        return _editor_again(request, project, form) or _refused(request, project, form)
-    seen = form.cleaned_data["seen"]
-    read = _reading(request, project)
+        judged = get_object_or_404(project.comparisons.exclude(purpose=Comparison.Purpose.PRACTICE), pk=comparison)
+        return _editor_again(request, project, form, judged) or _refused(request, project, read, form)
     goes_on = _by_script(request) and not read.out_of_date
     with transaction.atomic():
-        revision = judging.record(
-            request.user,
-            judged,
-            form.cleaned_data["said"],
-            shown=seen.shown,
-            opened_at=seen.opened_at,
-            guidelines=seen.guidelines,
-            seconds=form.cleaned_data.get("seconds"),
-            client_key=form.cleaned_data["client_key"],
-        )
+        revision = _record(request.user, judged, form)
         # In the same transaction, as it is one write to the disk then.
         on_hand = _on_hand(request.POST)
         lease = queue.go_on(request.user, project, **on_hand) if goes_on else None
@@ -117,16 +96,32 @@ def submit(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
     return redirect("mine" if "again" in request.POST else "judge", slug)
 
 
+def _record(person: User, judged: Comparison, form: ChoiceForm) -> Revision:
+    seen = form.cleaned_data["seen"]
+    try:
+        return judging.record(
+            person,
+            judged,
+            form.cleaned_data["said"],
+            shown=seen.shown,
+            opened_at=seen.opened_at,
+            guidelines=seen.guidelines,
+            seconds=form.cleaned_data.get("seconds"),
+            client_key=form.cleaned_data["client_key"],
+        )
+    except Comparison.DoesNotExist as error:
+        raise Http404 from error
+
+
 @require_POST
 def take_back(request: HtmxRequest, slug: str) -> HttpResponse:
-    project = project_for_member(request.user, slug)
+    project, read = _opened(request, slug)
     form = SubmitForm(request.POST)
     if not form.is_valid():
-        return _refused(request, project, form)
+        return _refused(request, project, read, form)
     lease = judging.take_back(request.user, project, form.cleaned_data["client_key"])
     said = Said(note="Taken back: choose again." if lease else "There is nothing to take back.")
     if _by_script(request):
-        read = _reading(request, project)
         return _told(_reply(request, project, read, None if read.out_of_date else lease, said), read)
     messages.info(request, said.note)
     return redirect("judge", slug)
@@ -187,9 +182,9 @@ def again(request: HtmxRequest, slug: str, comparison: int) -> HttpResponse:
 @never_cache
 def edit(request: HtmxRequest, slug: str, comparison: int, of: int) -> HttpResponse:
     """A plain form for a better answer than those shown; judge.js has an editor on its page instead."""
-    project = project_for_member(request.user, slug)
+    project, read = _opened(request, slug)
     found = get_object_or_404(project.comparisons.select_related("prompt"), pk=comparison)
-    seen, again = _seen_before(request, project, found)
+    seen, again = _seen_before(request, project, read, found)
     if seen is None or not project.edits or of > found.slots:
         raise Http404
     context = _seen(request, project, found, seen) | {"again": again}
@@ -198,10 +193,12 @@ def edit(request: HtmxRequest, slug: str, comparison: int, of: int) -> HttpRespo
     return _editor(request, project, context, of, own.text if own and own.of == of else original)
 
 
-def _seen_before(request: HtmxRequest, project: Project, comparison: Comparison) -> tuple[Seen | None, bool]:
+def _seen_before(
+    request: HtmxRequest, project: Project, read: Reading, comparison: Comparison
+) -> tuple[Seen | None, bool]:
     """Return what this person sees, or saw, of a comparison, and whether they have judged it before."""
     if lease := Lease.objects.filter(person=request.user, comparison=comparison).first():
-        return Seen(lease.shown, lease.opened_at, reading_of(request.user, project).guidelines), False
+        return Seen(lease.shown, lease.opened_at, read.guidelines), False
     said = Judgement.objects.votes().filter(person=request.user, comparison=comparison).select_related("current")
     if (judgement := said.first()) and judgement.current:
         return Seen(judgement.current.shown, judgement.current.opened_at, _guidelines_id(project)), True
@@ -238,9 +235,9 @@ def _guidelines_id(project: Project) -> int | None:
     return newest.pk if newest else None
 
 
-def _reading(request: HtmxRequest, project: Project) -> Reading:
-    """Return what this person has read; judge.js says which version its page shows, opened before others perhaps."""
-    return reading_of(request.user, project, request.headers.get("X-Guidelines"))
+def _opened(request: HtmxRequest, slug: str) -> tuple[Project, Reading]:
+    """Return the project and what this person has read; judge.js says which guidelines its page shows, maybe older."""
+    return project_to_judge(request.user, slug, request.headers.get("X-Guidelines"))
 
 
 def _told(response: HttpResponse, read: Reading) -> HttpResponse:
@@ -294,10 +291,9 @@ def _reply(request: HtmxRequest, project: Project, read: Reading, lease: Lease |
     return render(request, "annotate/judge.html#reply", context)
 
 
-def _refused(request: HtmxRequest, project: Project, form: SubmitForm) -> HttpResponse:
+def _refused(request: HtmxRequest, project: Project, read: Reading, form: SubmitForm) -> HttpResponse:
     error = next(str(error) for errors in form.errors.values() for error in errors)
     said = Said(error=error, ranking=form.data.get("ranking", ""))
-    read = reading_of(request.user, project)
     if _by_script(request):
         lease = queue.next_lease(request.user, project, visit=_on_hand(request.POST)["visit"])
         response = _reply(request, project, read, lease, said)
@@ -306,7 +302,9 @@ def _refused(request: HtmxRequest, project: Project, form: SubmitForm) -> HttpRe
     return _page(request, project, read, said)
 
 
-def _editor_again(request: HtmxRequest, project: Project, form: ChoiceForm) -> HttpResponse | None:
+def _editor_again(
+    request: HtmxRequest, project: Project, form: ChoiceForm, comparison: Comparison
+) -> HttpResponse | None:
     """Return the plain form of an edit with what was typed in it; None where something else was refused."""
     seen, of = form.cleaned_data.get("seen"), form.data.get("edit_of", "")
     if _by_script(request) or form.data.get("choice") != "edit" or not project.edits or not isinstance(seen, Seen):
@@ -314,18 +312,19 @@ def _editor_again(request: HtmxRequest, project: Project, form: ChoiceForm) -> H
     if of not in form.numbers(seen.shown):
         return None
     error = next(str(error) for errors in form.errors.values() for error in errors)
-    context = _seen(request, project, form.comparison, seen)
+    context = _seen(request, project, comparison, seen)
     context |= {name: form.data.get(name, "") for name in ("again", "ranking", "reason")}
     return _editor(request, project, context, int(of), form.data.get("edit", ""), error)
 
 
 def _about(request: HtmxRequest, project: Project, said: Said) -> dict[str, Any]:
+    judged, left = judging.tally(request.user, project, _midnight(request))
     return {
         "project": project,
         "said": said,
         "ranking": said.ranking,
-        "today": judging.judged_since(request.user, project, _midnight(request)),
-        "left": checks.told_left(project, queue.left_about(request.user, project)),
+        "today": judged,
+        "left": checks.told_left(project, left),
         "most_counted": queue.MOST_COUNTED,
         "receipt": _receipt(said.revision or judging.last_said(request.user, project)),
         "take_back_key": uuid.uuid4(),

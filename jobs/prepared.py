@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.models import BigIntegerField, Expression, Field, QuerySet
-from django.db.models.sql import DeleteQuery, Query, UpdateQuery
+from django.db.models import BigIntegerField, Expression, Field, Model, QuerySet
+from django.db.models.sql import DeleteQuery, InsertQuery, Query, UpdateQuery
 from django.db.transaction import TransactionManagementError
 
 Row = TypeVar("Row")
+Stored = TypeVar("Stored", bound=Model)
 
 
 class Given(Expression):
@@ -73,6 +74,45 @@ class PreparedChange:
         with connection.cursor() as cursor:
             cursor.execute(self._here.sql, _filled(self._here.values, given))
             return cursor.rowcount
+
+
+class PreparedInsert(Generic[Stored]):
+    """An INSERT of one row. `build` returns an instance whose expressions, such as `Now()`, hold for each row.
+
+    All else comes from the instance that is stored. No signals are sent.
+    """
+
+    def __init__(self, build: Callable[[], Stored]) -> None:
+        self._build = build
+        self._here = threading.local()
+
+    def __call__(self, instance: Stored) -> Stored:
+        """Store an instance, fill in what the database made of it (its id, its times), and return it."""
+        if not hasattr(self._here, "sql"):
+            self._prepare()
+        values = {gap.name: getattr(instance, gap.name) for gap in self._here.values if isinstance(gap, Given)}
+        with connection.cursor() as cursor:
+            cursor.execute(self._here.sql, _filled(self._here.values, values))
+            made = list(self._here.compiler.apply_converters([cursor.fetchone()], self._here.converters))[0]
+        for field, value in zip(self._here.made, made, strict=True):
+            setattr(instance, field.attname, value)
+        instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
+        return instance
+
+    def _prepare(self) -> None:
+        pattern = self._build()
+        fields = [field for field in pattern._meta.concrete_fields if not field.primary_key]
+        of_database = [field for field in fields if hasattr(getattr(pattern, field.attname), "resolve_expression")]
+        for field in set(fields) - set(of_database):
+            setattr(pattern, field.attname, Given(field.attname, field))
+        query = InsertQuery(type(pattern))
+        query.insert_values(fields, [pattern], raw=True)
+        compiler: Any = query.get_compiler(DEFAULT_DB_ALIAS)
+        compiler.returning_fields = self._here.made = [pattern._meta.pk, *of_database]
+        ((self._here.sql, self._here.values),) = compiler.as_sql()
+        table = pattern._meta.db_table
+        self._here.converters = compiler.get_converters([field.get_col(table) for field in self._here.made])
+        self._here.compiler = compiler
 
 
 def updating(rows: "QuerySet[Any]", **values: object) -> Query:

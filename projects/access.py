@@ -2,14 +2,15 @@
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import SlugField
+from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet, SlugField
 from django.http import Http404
-from django.shortcuts import get_object_or_404
 
 from jobs.prepared import Given, Prepared
 from projects.models import Membership, Project
 
 Person = AbstractUser | AnonymousUser
+
+USER = Given("user")
 
 
 def is_admin(user: Person, project: Project) -> bool:
@@ -21,13 +22,19 @@ def has_role(user: Person, project: Project, *roles: str) -> bool:
     return Membership.objects.filter(project=project, user_id=user.pk or 0, left_at=None, role__in=roles).exists()
 
 
-_of_member = Prepared(lambda: Project.objects.of_member(Given("user")).filter(slug=Given("slug", SlugField())))
+def open_to_member() -> "QuerySet[Project]":
+    """The project at an address, if it opens for a person: a member, or an operator. For `project_for_member`."""
+    here = Membership.objects.filter(project=OuterRef("pk"), user=USER, left_at=None)
+    opens = Q(Exists(here)) | Q(Given("operator", BooleanField()))
+    return Project.objects.filter(opens, slug=Given("slug", SlugField()))
 
 
-def project_for_member(user: Person, slug: str) -> Project:
-    if user.is_staff or user.pk is None:
-        return get_object_or_404(Project.objects.visible_to(user), slug=slug)
-    if project := _of_member.first(user=user.pk, slug=slug):
+_open_to_member = Prepared(open_to_member)
+
+
+def project_for_member(user: Person, slug: str, found_by: Prepared[Project] = _open_to_member) -> Project:
+    """Return the project. One query, which may bring more along: one that is prepared of `open_to_member`."""
+    if project := found_by.first(user=user.pk, operator=user.is_staff, slug=slug):
         return project
     raise Http404
 

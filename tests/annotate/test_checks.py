@@ -11,7 +11,7 @@ from django.db.models import F
 from annotate import checks
 from annotate.comparisons import apply_overlap
 from annotate.gold import add, add_damaged, take_out
-from annotate.judging import Kind, best_of, judged_since, record, take_back
+from annotate.judging import Kind, best_of, record, take_back, tally
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision, Seat
 from annotate.queue import go_on, lease_to, left_for, next_lease, stay
 from annotate.review import settle, unsettle
@@ -149,7 +149,7 @@ def test_it_counts_as_work_but_makes_no_pair_that_trains(bob, project, compariso
     given = work_through(bob, project)
     assert GOLD in {comparison.purpose for comparison in given}
     day = Revision.objects.earliest("submitted_at").submitted_at
-    assert judged_since(bob, project, day) == len(given) == 41
+    assert tally(bob, project, day)[0] == len(given) == 41
     loop = loop_of(project, bob)
     assert loop.judgements == 40
     assert (

@@ -608,11 +608,11 @@ def test_a_comparison_of_another_project_is_not_there(bobs, bob, comparisons):
 def test_the_loop_takes_so_many_queries_whatever_it_shows(bobs, comparisons, django_assert_num_queries):
     comparisons(3, answers=8)
     page = bobs.get(JUDGE)
-    # session, person, project, comparison
+    # session, person, project with what was read
     # BEGIN, the comparison's lock with its answers and what was said before, lease's end, judgement, revision, pairs,
-    #   judgement's current, excluded?, comparison's count, what is left; the person's leases, seat, next comparison,
+    #   judgement's current, comparison's count, what is left; the person's leases, seat, next comparison,
     #   seat's place, lease, COMMIT
-    # guidelines, answers, today, left
+    # answers, today with what is left
     # and on PostgreSQL: the person's lock; still free, now that it is locked?
-    with django_assert_num_queries(24 + 2 * connection.features.has_select_for_update):
+    with django_assert_num_queries(20 + 2 * connection.features.has_select_for_update):
         choose(bobs, page, "1", script=True)

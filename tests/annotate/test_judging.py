@@ -12,13 +12,13 @@ from annotate.judging import (
     Kind,
     best_of,
     in_words,
-    judged_since,
     last_said,
     pairs_of,
     read_ranking,
     record,
     replaces_a_judgement,
     take_back,
+    tally,
     tie,
 )
 from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
@@ -271,12 +271,13 @@ def test_it_says_what_was_chosen_in_the_numbers_shown(choice, shown, words):
 
 def test_today_counts_what_stands(bob, dora, project, comparisons):
     first, second, third, fourth = comparisons(4)
+    next_lease(bob, project)
     moment = judge(bob, first, tie(2)).submitted_at - timedelta(seconds=1)
     judge(bob, second, Choice(Kind.BOTH_BAD))
     judge(bob, third, Choice(Kind.SKIPPED))
     judge(dora, fourth, tie(2))
-    assert judged_since(bob, project, moment) == 2
+    assert tally(bob, project, moment)[0] == 2
     take_back(bob, project, key())
     take_back(bob, project, key())
-    assert judged_since(bob, project, moment) == 1
-    assert judged_since(bob, project, moment + timedelta(hours=1)) == 0
+    assert tally(bob, project, moment)[0] == 1
+    assert tally(bob, project, moment + timedelta(hours=1))[0] == 0

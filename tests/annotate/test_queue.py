@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from annotate.judging import Choice, Kind, record, take_back, tie
+from annotate.judging import Choice, Kind, record, take_back, tally, tie
 from annotate.models import Comparison, Lease, Seat
 from annotate.queue import (
     LEASE,
@@ -16,7 +16,6 @@ from annotate.queue import (
     held_by_others,
     lease_to,
     leave,
-    left_about,
     left_for,
     next_lease,
     open_to,
@@ -280,19 +279,23 @@ def test_what_is_new_at_the_same_priority_waits_its_turn(bob, project, compariso
     assert Seat.objects.get(person=bob).place == seat
 
 
+def about_left(person, project) -> int:
+    return tally(person, project, timezone.now())[1]
+
+
 def test_what_is_left_is_counted_now_and_then_and_goes_down(bob, project, comparisons, django_assert_num_queries):
     comparisons(3)
     lease = next_lease(bob, project)
-    assert left_about(bob, project) == 3
+    assert about_left(bob, project) == 3
     judge(bob, lease)
     with django_assert_num_queries(1):
-        assert left_about(bob, project) == 2
+        assert about_left(bob, project) == 2
     take_back(bob, project, "back")
-    assert left_about(bob, project) == 3
+    assert about_left(bob, project) == 3
     comparisons(2)
-    assert left_about(bob, project) == 3
+    assert about_left(bob, project) == 3
     Seat.objects.update(counted_at=Now() - timedelta(minutes=4))
-    assert left_about(bob, project) == 5
+    assert about_left(bob, project) == 5
 
 
 def test_a_share_of_the_comparisons_is_judged_by_more(bob, project, comparisons):

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.db import connection, connections, models, transaction
+from django.db import IntegrityError, connection, connections, models, transaction
 from django.db.models import CharField, DateTimeField
+from django.db.models.functions import Now
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from jobs.prepared import Given, Prepared, PreparedChange, deleting, updating
-from projects.models import Membership, Project
+from jobs.prepared import Given, Prepared, PreparedChange, PreparedInsert, deleting, updating
+from projects.models import Guidelines, Membership, Project
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db
@@ -132,3 +133,70 @@ def test_rows_are_locked_in_a_transaction_only(transactional_db):
         assert found(person=0) == []
     with pytest.raises(TransactionManagementError):
         found(person=0)
+
+
+# ---- inserts
+
+
+@pytest.fixture
+def stored_guidelines():
+    return PreparedInsert(Guidelines)
+
+
+def test_an_insert_stores_what_create_does(people, stored_guidelines, django_assert_num_queries):
+    project = Project.objects.create(name="One", slug="one")
+    with django_assert_num_queries(1):
+        stored = stored_guidelines(Guidelines(project=project, version=3, text="50 % of “these” 🐑"))
+    usual = Guidelines.objects.create(project=project, version=4, text="50 % of “these” 🐑")
+    found = Guidelines.objects.get(version=3)
+    assert (found, found.text, found.project) == (stored, usual.text, project)
+    assert stored.created_at == found.created_at
+    assert not stored._state.adding
+    stored.text = "Saved again."
+    stored.save()
+    assert Guidelines.objects.count() == 2
+
+
+def test_an_insert_takes_lists_and_nothing(people):
+    project = Project(name="One", slug="one", flag_reasons=["a", ["b"]])
+    assert Project.objects.get(pk=PreparedInsert(Project)(project).pk).flag_reasons == ["a", ["b"]]
+    membership = PreparedInsert(Membership)(Membership(project=project, user=people[0], left_at=None))
+    assert Membership.objects.get(pk=membership.pk).left_at is None
+
+
+def test_an_insert_gives_each_row_the_pattern_s_expressions(people):
+    long_ago = timedelta(days=400)
+    joined = PreparedInsert(lambda: User(date_joined=Now() - long_ago, password="!"))
+    one, two = joined(User(username="one")), joined(User(username="two", password="?"))
+    assert one.date_joined == User.objects.get(username="one").date_joined
+    assert abs(datetime.now(UTC) - long_ago - one.date_joined) < timedelta(minutes=1)
+    assert (User.objects.get(username="one").password, User.objects.get(username="two").password) == ("", "?")
+    assert two.pk > one.pk
+
+
+def test_an_insert_is_built_once(people):
+    built = []
+
+    def build():
+        built.append(1)
+        return User()
+
+    store = PreparedInsert(build)
+    assert [store(User(username=name)).username for name in ("one", "two")] == ["one", "two"]
+    assert built == [1]
+
+
+def test_an_insert_refuses_what_the_table_does(people):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PreparedInsert(User)(User(username="ada"))
+    assert User.objects.count() == 3
+
+
+def test_each_thread_has_an_insert_of_its_own(transactional_db):
+    store = PreparedInsert(User)
+
+    def join(name: str) -> None:
+        store(User(username=name))
+
+    together(*(lambda name=name: join(name) for name in ("one", "two", "three", "four")))
+    assert sorted(User.objects.values_list("username", flat=True)) == ["four", "one", "three", "two"]
