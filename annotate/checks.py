@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import LessThan
 
 from annotate.models import (
     COUNTED,
@@ -53,7 +54,7 @@ def is_theirs(person: User, comparison: Comparison) -> bool:
     """Whether a check that lay before a person may lie there again."""
     if comparison.purpose == Comparison.Purpose.GOLD:
         return gold_for(person, comparison.project).filter(pk=comparison.pk).exists()
-    return comparison.only_for_id == person.pk and _unjudged(person).filter(pk=comparison.pk).exists()
+    return comparison.only_for_id == person.pk and unjudged(person).filter(pk=comparison.pk).exists()
 
 
 def valid() -> Q:
@@ -67,7 +68,7 @@ def valid() -> Q:
 
 def gold_for(person: User, project: Project) -> "QuerySet[Comparison]":
     """Return the gold comparisons that a person has not had, nor seen as real ones, nor settled themselves."""
-    gold = _unjudged(person).filter(valid(), project=project, purpose=Comparison.Purpose.GOLD)
+    gold = unjudged(person).filter(valid(), project=project, purpose=Comparison.Purpose.GOLD)
     seen = Judgement.objects.votes().filter(person=person, comparison=OuterRef("repeats"))
     here = Q(comparison=OuterRef("pk")) | Q(comparison=OuterRef("repeats"))
     before_them = Lease.objects.filter(here, person=person)
@@ -75,9 +76,12 @@ def gold_for(person: User, project: Project) -> "QuerySet[Comparison]":
     return gold.exclude(Exists(seen) | Exists(before_them) | Exists(settled))
 
 
-def _unjudged(person: User) -> "QuerySet[Comparison]":
+def unjudged(person: "User | Given") -> "QuerySet[Comparison]":
+    """Return the comparisons that a person has not judged, or has taken their judgement of back."""
     mine = Judgement.objects.votes().filter(person=person, comparison=OuterRef("pk"))
-    return Comparison.objects.exclude(Exists(mine.exclude(current__kind=Revision.Kind.WITHDRAWN)))
+    stands = mine.exclude(current__kind=Revision.Kind.WITHDRAWN)
+    # With NOT EXISTS, or IS NULL, PostgreSQL would read all that the person ever judged: it takes that for a few rows.
+    return Comparison.objects.filter(LessThan(Coalesce(Subquery(stands.values("pk")), 0), 1))
 
 
 def _one_of(found: "QuerySet[Comparison]", draw: random.Random) -> Comparison | None:
@@ -88,7 +92,7 @@ def _one_of(found: "QuerySet[Comparison]", draw: random.Random) -> Comparison | 
 def _repeat(person: User, project: Project, draw: random.Random) -> Comparison | None:
     """Return a repeat for a person: one that they left unjudged, or a new one."""
     known = Comparison.objects.filter(only_for=person, project=project)
-    if left := _one_of(_unjudged(person).filter(only_for=person, project=project, leases=None), draw):
+    if left := _one_of(unjudged(person).filter(only_for=person, project=project, leases=None), draw):
         return left
     repeated = known.filter(repeats=OuterRef("judgement__comparison"))
     real = Revision.objects.filter(kind__in=COUNTED, judgement__comparison__purpose__in=REAL)

@@ -7,11 +7,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from annotate import checks
-from annotate.models import REAL, SHUFFLED, Comparison, Judgement, Lease, Revision, Seat
+from annotate.models import REAL, SHUFFLED, Comparison, Lease, Seat
 from generation.models import SamplingItem, SamplingJob
 from jobs.models import Job
 from jobs.prepared import Given, Prepared, PreparedInsert
@@ -34,12 +34,10 @@ def live() -> Q:
 
 def open_to(person: User | Given, project: Project | Given) -> "QuerySet[Comparison]":
     """Return the comparisons with a free place that this person has not judged, in the order of the queue."""
-    mine = Judgement.objects.votes().filter(person=person, comparison=OuterRef("pk"))
     others = Lease.objects.filter(live(), comparison=OuterRef("pk")).exclude(person=person)
     # Subqueries, not a join and groups: PostgreSQL does not lock grouped rows.
     taken = Subquery(others.order_by().values("comparison").annotate(count=Count("pk")).values("count"))
-    unfinished = Comparison.objects.filter(project=project, judged__lt=F("wanted"))
-    unfinished = unfinished.exclude(Exists(mine.exclude(current__kind=Revision.Kind.WITHDRAWN)))
+    unfinished = checks.unjudged(person).filter(project=project, judged__lt=F("wanted"))
     free = unfinished.filter(judged__lt=F("wanted") - Coalesce(taken, 0))
     return free.order_by("place", "pk")
 
