@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Case, CharField, Count, DateTimeField, F, OuterRef, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models import Case, CharField, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Greatest, Now
 
 from annotate.edits import Edit, store_edit
 from annotate.models import (
@@ -26,11 +26,10 @@ from annotate.models import (
 )
 from annotate.queue import (
     COMPARISON,
-    COUNT_KEEPS,
     PERSON,
     PROJECT,
-    count_left,
     lease_in_front,
+    left_for,
     live,
     one_at_a_time,
 )
@@ -40,6 +39,7 @@ from projects.models import Project
 Kind = Revision.Kind
 
 FEW = 10  # revisions
+COUNT_KEEPS = timedelta(minutes=3)
 # By time, which has an index with the person. By id alone PostgreSQL would walk back through what everybody said.
 NEWEST_FIRST = ("-submitted_at", "-pk")
 
@@ -123,9 +123,18 @@ _make_current = PreparedChange(
 _count_vote = PreparedChange(
     lambda: updating(Comparison.objects.filter(pk=COMPARISON), judged=F("judged") + Given("change"))
 )
-_count_left = PreparedChange(
-    lambda: updating(Seat.objects.filter(person=PERSON, project=PROJECT), left=Greatest(F("left") + Given("change"), 0))
+_count_in_seat = PreparedChange(
+    lambda: updating(
+        Seat.objects.filter(person=PERSON, project=PROJECT),
+        left=Greatest(F("left") + Given("left"), 0),
+        today=Greatest(F("today") + Given("counts") - _counted_today(), 0),
+    )
 )
+
+
+def _counted_today() -> Case:
+    """1 if what a person had said before counted, and was said on the day that their seat counts."""
+    return Case(When(day__lte=Given("before_at", DateTimeField()), then=1), default=0)
 
 
 @transaction.atomic(savepoint=False)
@@ -224,9 +233,18 @@ def _fill_a_place(
 
     if change := fills(now) - fills(before):
         _count_vote(comparison=comparison.pk, change=change)
+    _count_in_the_seat(person, comparison, before, now)
+
+
+def _count_in_the_seat(person: User, comparison: Comparison, before: Revision | None, now: Revision) -> None:
     stood, stands = (revision is not None and revision.kind != Kind.WITHDRAWN for revision in (before, now))
-    if comparison.purpose in REAL and (change := stood - stands):  # checks are not among what is left
-        _count_left(person=person.pk, project=comparison.project_id, change=change)
+    _count_in_seat(
+        person=person.pk,
+        project=comparison.project_id,
+        left=stood - stands if comparison.purpose in REAL else 0,  # checks are not among what is left
+        counts=int(now.kind in COUNTED),
+        before_at=before.submitted_at if before and before.kind in COUNTED else None,
+    )
 
 
 def _write_pairs(revision: Revision, answers: Sequence[Slot], choice: Choice) -> None:
@@ -277,26 +295,34 @@ def _in_words(revision: Revision) -> str:
     return " > ".join(" = ".join(str(number) for number in tier) for tier in tiers)
 
 
-def tally(person: User, project: Project, moment: datetime) -> tuple[int, int]:
-    """Return how many comparisons this person has judged since a moment, and about how many are left for them.
+def tally(person: User, project: Project, day: datetime) -> tuple[int, int]:
+    """Return how many comparisons this person has judged since their day began, and about how many are left for them.
 
-    What they skipped or took back is none. What is left is counted now and then, and goes down with each judgement.
+    What they skipped or took back is none. Both are counted now and then, and each judgement changes what is kept.
     """
-    judged, left = _tally.first(person=person.pk, project=project.pk, moment=moment) or (0, None)
-    return judged, left or count_left(person, project)
+    today, left = _kept.first(person=person.pk, project=project.pk, day=day) or (None, None)
+    return _count(person, project, day) if today is None or not left else (today, left)
 
 
-def _tally_of_seat() -> "QuerySet[Seat, tuple[int, int | None]]":
-    since = standing(PERSON, PROJECT).filter(submitted_at__gte=Given("moment", DateTimeField()), kind__in=COUNTED)
-    judged = since.order_by().values("project").annotate(judged=Count("pk")).values("judged")
-    lately = Case(When(counted_at__gt=Now() - COUNT_KEEPS, then="left"))
-    return Seat.objects.filter(person=PERSON, project=PROJECT).values_list(Coalesce(Subquery(judged), 0), lately)
+def _kept_in_seat() -> "QuerySet[Seat, tuple[int | None, int | None]]":
+    lately = Q(counted_at__gt=Now() - COUNT_KEEPS)
+    today = Case(When(lately, day=Given("day", DateTimeField()), then="today"))
+    return Seat.objects.filter(person=PERSON, project=PROJECT).values_list(today, Case(When(lately, then="left")))
 
 
-_tally = Prepared(_tally_of_seat)
+_kept = Prepared(_kept_in_seat)
 
 
-def standing(person: User | Given, project: Project | Given) -> "QuerySet[Revision]":
+def _count(person: User, project: Project, day: datetime) -> tuple[int, int]:
+    today = standing(person, project).filter(submitted_at__gte=day, kind__in=COUNTED).count()
+    left = left_for(person, project)
+    with transaction.atomic():  # on SQLite it takes its turn then
+        seats = Seat.objects.filter(person=person, project=project)
+        seats.update(today=today, day=day, left=left, counted_at=Now())
+    return today, left
+
+
+def standing(person: User, project: Project) -> "QuerySet[Revision]":
     """Return what this person last said of each comparison and has not taken back, the newest first."""
     votes = Revision.objects.filter(person=person, project=project, judgement__settles=False)
     current = votes.filter(judgement__current=F("pk")).exclude(kind=Kind.WITHDRAWN)

@@ -33,7 +33,7 @@ class Comparison(models.Model):
         REPEAT = "repeat"
         PRACTICE = "practice"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons", db_index=False)
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="comparisons")
     context = models.ForeignKey(Context, null=True, on_delete=models.PROTECT, related_name="+")
     item = models.ForeignKey(SamplingItem, null=True, on_delete=models.PROTECT, related_name="comparisons")
@@ -139,7 +139,7 @@ class Practised(models.Model):
 class Slot(models.Model):
     """An answer of a comparison. `number` is 0 to slots − 1; completions with the same text share a number."""
 
-    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="answers")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="answers", db_index=False)
     number = models.PositiveSmallIntegerField()
     completion = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="slots")
 
@@ -157,7 +157,9 @@ class Seat(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="seats")
     place = models.BigIntegerField(null=True, help_text="What lies before this was passed: judged, or taken by others.")
     left = models.PositiveIntegerField(default=0, help_text="Comparisons left for this person when last counted.")
-    counted_at = models.DateTimeField(null=True)
+    today = models.PositiveIntegerField(default=0, help_text="Comparisons judged since `day`, when last counted.")
+    day = models.DateTimeField(null=True, help_text="When this person's day began.")
+    counted_at = models.DateTimeField(null=True, help_text="Until the next count each judgement changes both.")
     guidelines_read = models.PositiveIntegerField(null=True, help_text="The version they last began to judge under.")
     warning_agreed = models.TextField(blank=True, help_text="The content warning that they agreed to.")
     seed = models.PositiveBigIntegerField(default=new_seed, help_text="With `given`, it draws when a check comes.")
@@ -176,7 +178,7 @@ class Lease(models.Model):
     """A comparison that lies before a person now. It takes one of the overlap's places until it ends."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="leases")
-    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="leases")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="leases", db_index=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="leases")
     shown = models.JSONField(help_text="The slots in the order shown to this person.")
     turn = models.SmallIntegerField(default=0, help_text="The least comes first; what was taken back before all else.")
@@ -210,7 +212,7 @@ class Judgement(models.Model):
     comparison = models.ForeignKey(Comparison, on_delete=models.PROTECT, related_name="judgements")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="judgements")
     settles = models.BooleanField(default=False, help_text="An admin's settlement, which wins over votes.")
-    current = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+")
+    current = models.ForeignKey("Revision", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
     objects = JudgementQuerySet.as_manager()
 
@@ -266,9 +268,12 @@ class Revision(models.Model):
         USABLE = "usable"
         BAD = "bad"
 
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="revisions")
-    judgement = models.ForeignKey(Judgement, on_delete=models.PROTECT, related_name="revisions")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions")
+    # Each index is written with each judgement: here are none but those of the constraints and of Meta.
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="revisions", db_index=False)
+    judgement = models.ForeignKey(Judgement, on_delete=models.PROTECT, related_name="revisions", db_index=False)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions", db_index=False
+    )
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind.choices)
     tiers = models.JSONField(default=list, help_text="Slots, best tier first; those within a tier are tied …")
@@ -282,11 +287,11 @@ class Revision(models.Model):
         null=True,
         on_delete=models.PROTECT,
         related_name="+",
-        db_index=False,  # nothing looks for a revision by it, and every submit would write it
+        db_index=False,
         help_text="An answer that the person wrote themselves: better than all of the comparison's.",
     )
     shown = models.JSONField(help_text="The slots in the order they were shown.")
-    guidelines = models.ForeignKey(Guidelines, null=True, on_delete=models.PROTECT, related_name="+")
+    guidelines = models.ForeignKey(Guidelines, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     opened_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField(db_default=Now())
     seconds = models.FloatField(null=True, help_text="How long the page had it in sight, as the page measured it.")
@@ -332,7 +337,7 @@ class PreferencePairQuerySet(models.QuerySet["PreferencePair"]):
 class PreferencePair(models.Model):
     """(prompt, chosen, rejected), written in the transaction of the revision that implies it."""
 
-    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="pairs")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="pairs", db_index=False)
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="pairs")
     chosen = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="+")
     rejected = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="+")

@@ -21,7 +21,6 @@ LEASE = timedelta(minutes=30)
 RENEWED_BELOW = timedelta(minutes=25)  # not at each look: it would be a write to the disk each time
 MOST_LEASES = 2  # a person: what lies before them, and what comes after it or lay there before they took one back
 MOST_COUNTED = 10_000  # what is left is counted up to here
-COUNT_KEEPS = timedelta(minutes=3)
 FIRST_PLACE = -(2**63)  # before all others
 
 
@@ -226,14 +225,6 @@ def call_back(comparison: Comparison) -> None:
 def left_for(person: User, project: Project) -> int:
     """Return how many comparisons are open to this person, at most MOST_COUNTED."""
     return open_to(person, project)[:MOST_COUNTED].count()
-
-
-def count_left(person: User, project: Project) -> int:
-    """Return `left_for`, and keep it for COUNT_KEEPS; each judgement changes what is kept."""
-    left = left_for(person, project)
-    with transaction.atomic():  # on SQLite it takes its turn then
-        Seat.objects.filter(person=person, project=project).update(left=left, counted_at=Now())
-    return left
 
 
 def prompts_coming(project: Project) -> int:

@@ -564,6 +564,7 @@ def test_today_is_the_persons_own(bobs, comparisons, zone):
     choose(bobs, bobs.get(JUDGE), "1")
     bobs.cookies["timezone"] = zone
     Revision.objects.update(submitted_at=Now() - timedelta(hours=30))
+    Seat.objects.update(counted_at=None)
     assert "<b>0</b> today" in bobs.get(JUDGE).content.decode()
 
 

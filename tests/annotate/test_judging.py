@@ -1,10 +1,13 @@
 """What a choice becomes: revisions, pairs and counts."""
 
+import random
 import uuid
 from datetime import timedelta
 
 import pytest
 from django.db.models import ProtectedError
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from annotate.judging import (
     Choice,
@@ -21,7 +24,7 @@ from annotate.judging import (
     tally,
     tie,
 )
-from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision
+from annotate.models import Comparison, Judgement, Lease, PreferencePair, Revision, Seat
 from annotate.queue import next_lease
 
 
@@ -281,3 +284,37 @@ def test_today_counts_what_stands(bob, dora, project, comparisons):
     take_back(bob, project, key())
     assert tally(bob, project, moment)[0] == 1
     assert tally(bob, project, moment + timedelta(hours=1))[0] == 0
+
+
+def test_what_was_said_yesterday_is_none_of_today_whatever_becomes_of_it(bob, project, comparisons):
+    first, second, third = comparisons(3)
+    next_lease(bob, project)
+    judge(bob, first, tie(2))
+    judge(bob, second, tie(2))
+    Revision.objects.update(submitted_at=Now() - timedelta(days=1))
+    day = timezone.now() - timedelta(hours=1)
+    judge(bob, third, tie(2))
+    assert tally(bob, project, day) == (1, 0)
+    judge(bob, first, Choice(Kind.WITHDRAWN))
+    assert tally(bob, project, day) == (1, 1)
+    judge(bob, second, best_of(0, 2))  # anew, today
+    judge(bob, first, best_of(0, 2))
+    assert tally(bob, project, day)[0] == 3
+    judge(bob, second, Choice(Kind.SKIPPED))
+    assert tally(bob, project, day)[0] == 2
+
+
+def test_what_is_kept_is_what_a_count_gives(bob, project, comparisons):
+    """A hundred things are said at random; what was kept and changed with each is what is counted from nothing."""
+    made, draw = comparisons(6), random.Random(7)
+    next_lease(bob, project)
+    day = timezone.now() - timedelta(hours=1)
+    tally(bob, project, day)
+    said = [tie(2), best_of(1, 2), Choice(Kind.SKIPPED), Choice(Kind.BOTH_BAD), Choice(Kind.WITHDRAWN)]
+    for _ in range(100):
+        comparison = draw.choice(made)
+        if (choice := draw.choice(said)).kind != Kind.WITHDRAWN or comparison.judgements.exists():
+            judge(bob, comparison, choice)
+        kept = Seat.objects.values("today", "left").get()
+        Seat.objects.update(counted_at=None)
+        assert tally(bob, project, day) == (kept["today"], kept["left"])
