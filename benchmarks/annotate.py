@@ -2,7 +2,8 @@
 
 The loop is "submit a judgement, get the next comparison", over real HTTP with signed-in sessions, side by side for
 Winnow (as its page does it, with the next comparison on hand, and without), Label Studio and the floor: a signed-in
-view that makes one durable insert and renders the same template. Then what a million comparisons change, what a
+view that makes one durable insert and renders the same template; and once more by turns, several times over, for the
+ratios. Then what a million comparisons change, what a
 person who has judged ten thousand open ones meets, and what goes over the wire. It prints Markdown for
 docs/benchmarks.md. All servers and databases are its own, on this machine, and are gone at the end.
 """
@@ -14,6 +15,7 @@ import os
 import platform
 import shlex
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +33,8 @@ from benchmarks.wire import first_view
 CROWDS = (1, 4, 16, 64)
 COMPARED_AT = 16  # annotators, where Winnow is set beside Label Studio and the floor
 THINKING = 5.0  # seconds on average, from 2.5 to 7.5
-PARTS = ("winnow", "floor", "label-studio", "scale", "wire")
+PARTS = ("winnow", "floor", "label-studio", "turns", "scale", "wire")
+OURS, FLOOR, LABEL_STUDIO = "Winnow, next one ahead", "Floor", "Label Studio"
 TIMES_LABEL_STUDIO, TIMES_FLOOR, SCALE, THINKING_P95 = 30.0, 2.5, 1.5, 0.100
 FIRST_VIEW_BYTES, FIRST_VIEW_REQUESTS, NEXT_BYTES = 150_000, 10, 20_000
 
@@ -43,6 +46,8 @@ class Plan:
     crowds: tuple[int, ...] = CROWDS
     databases: tuple[str, ...] = ("sqlite", "postgres")
     closed: float = 15.0
+    turn: float = 8.0
+    turns: int = 7
     thinking: float = 60.0
     comparisons: int = 40_000
     tasks: int = 3_000  # of Label Studio: its import takes longer, and they are enough
@@ -54,7 +59,17 @@ class Plan:
     postgres: str | None = None
 
 
-QUICK = {"closed": 2.0, "thinking": 9.0, "comparisons": 3_000, "tasks": 300, "few": 500, "many": 5_000, "judged": 500}
+QUICK = {
+    "closed": 2.0,
+    "turn": 1.0,
+    "turns": 2,
+    "thinking": 9.0,
+    "comparisons": 3_000,
+    "tasks": 300,
+    "few": 500,
+    "many": 5_000,
+    "judged": 500,
+}
 
 
 @dataclass
@@ -69,6 +84,7 @@ class Figures:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     wire: list[tuple[str, int, int, int]] = field(default_factory=list)  # what, bytes, requests, other hosts
+    turns: dict[str, list[dict[str, Measured]]] = field(default_factory=dict)  # of a database; each what was measured
     next_bytes: int | None = None
     quick: bool = False
 
@@ -101,6 +117,7 @@ def main() -> int:
         "winnow": measure_winnow,
         "floor": measure_floor,
         "label-studio": measure_label_studio,
+        "turns": measure_turns,
         "scale": measure_scale,
         "wire": measure_wire,
     }
@@ -129,7 +146,9 @@ def read_options() -> argparse.Namespace:
 
 def measure_winnow(plan: Plan, database: str, figures: Figures) -> None:
     with winnow_place(plan, database, figures) as here:
-        found = inside.call(here, "fill", people=max(plan.crowds), comparisons=plan.comparisons)
+        found = inside.call(
+            here, "fill", people=max(plan.crowds), comparisons=plan.comparisons, judged=plan.comparisons // 20
+        )
         note(figures, f"Texts: {found['source']}.")
         with servers.winnow(here) as server:
 
@@ -137,7 +156,7 @@ def measure_winnow(plan: Plan, database: str, figures: Figures) -> None:
                 chosen = found["people"][:how_many]
                 return [JudgePage(server.port, person, found["slug"], looks_ahead=ahead) for person in chosen]
 
-            for what, ahead in (("Winnow, next one ahead", True), ("Winnow, nothing ahead", False)):
+            for what, ahead in ((OURS, True), ("Winnow, nothing ahead", False)):
                 measure_crowds(plan, database, figures, what, server, lambda many, ahead=ahead: people(many, ahead))
 
 
@@ -148,7 +167,7 @@ def measure_floor(plan: Plan, database: str, figures: Figures) -> None:
         with servers.winnow(here, "benchmarks.floor") as server:
             for how_many in plan.crowds:
                 people = [FloorPage(server.port, person, found["slug"]) for person in found["people"][:how_many]]
-                figures.add("Floor", database, measure(people, server, plan.closed))
+                figures.add(FLOOR, database, measure(people, server, plan.closed))
 
 
 def measure_label_studio(plan: Plan, database: str, figures: Figures) -> None:
@@ -169,11 +188,45 @@ def measure_label_stream(plan: Plan, here: Place, server: Server, figures: Figur
         chosen = found["people"][:how_many]
         return [label_studio.LabelStream(server.port, person, found["project"]) for person in chosen]
 
-    measure_crowds(plan, here.kind, figures, "Label Studio", server, people)
+    measure_crowds(plan, here.kind, figures, LABEL_STUDIO, server, people)
     if here.kind == "sqlite":
         cookies = {"sessionid": found["people"][0]["session"]}
         path = f"/projects/{found['project']}/data?labeling=1"
         look(figures, "Label Studio, first view", server, path, cookies, ".lsf-main-view, .lsf-editor")
+
+
+def measure_turns(plan: Plan, database: str, figures: Figures) -> None:
+    """Measure Winnow, the floor and Label Studio by turns: a machine that is slow for a while is slow for all."""
+    how_many = min(COMPARED_AT, max(plan.crowds))
+    with contextlib.ExitStack() as stack:
+        here = stack.enter_context(winnow_place(plan, database, figures))
+        found = inside.call(here, "fill", people=how_many, comparisons=plan.comparisons, judged=plan.comparisons // 20)
+        ours = stack.enter_context(servers.winnow(here))
+        below = stack.enter_context(winnow_place(plan, database, figures))
+        least = inside.call(below, "fill", people=how_many, comparisons=4 * how_many * plan.turns)
+        inside.call(below, "floor_table")
+        floor = stack.enter_context(servers.winnow(below, "benchmarks.floor"))
+        crowds: dict[str, tuple[Server, Callable[[], list[Person]]]] = {
+            OURS: (ours, lambda: [JudgePage(ours.port, person, found["slug"]) for person in found["people"]]),
+            FLOOR: (floor, lambda: [FloorPage(floor.port, person, least["slug"]) for person in least["people"]]),
+        }
+        try:
+            note(figures, f"{label_studio.install()}, as `label-studio start` runs it: Django's development server.")
+            there = stack.enter_context(servers.place(database, plan.folder, plan.postgres))
+            other = stack.enter_context(label_studio.server(there))
+            texts, _ = inside.texts()
+            tasks = [texts[number % len(texts)] for number in range(plan.tasks)]
+            theirs = label_studio.fill(there, other.port, how_many, tasks)
+            crowds[LABEL_STUDIO] = (
+                other,
+                lambda: [label_studio.LabelStream(other.port, one, theirs["project"]) for one in theirs["people"]],
+            )
+        except (label_studio.NotInstalled, RuntimeError, Failed) as error:
+            note(figures, f"{database}: Label Studio took no turns: {error}")
+        turns = figures.turns.setdefault(database, [])
+        for _ in range(plan.turns):
+            turns.append({what: measure(people(), server, plan.turn) for what, (server, people) in crowds.items()})
+            print(f"by turns, {database}: {turn_of(turns[-1])}", file=sys.stderr)
 
 
 def measure_crowds(
@@ -265,6 +318,23 @@ def line_of(measured: Measured) -> str:
     return " | ".join(str(cell) for cell in (*cells, doubles, *costs))
 
 
+def turn_of(turn: dict[str, Measured]) -> str:
+    return ", ".join(
+        f"{what} {measured.loops_per_second:.1f}/s, p95 {1000 * measured.percentile(95):,.0f} ms"
+        for what, measured in turn.items()
+    )
+
+
+def print_turns(figures: Figures) -> None:
+    for database, turns in figures.turns.items():
+        names = list(turns[0])
+        print(f"\n| {database}, by turns | " + " | ".join(f"{name}, loops/s | p95 ms" for name in names) + " |")
+        print("| --- |" + " --- |" * 2 * len(names))
+        for number, turn in enumerate(turns, start=1):
+            cells = [f"{turn[name].loops_per_second:.1f} | {1000 * turn[name].percentile(95):,.0f}" for name in names]
+            print(f"| {number} | {' | '.join(cells)} |")
+
+
 def print_tables(plan: Plan, figures: Figures) -> None:
     print(f"\n`python -m benchmarks.annotate {shlex.join(sys.argv[1:])}`, {time.strftime('%Y-%m-%d')}\n")
     if figures.quick:
@@ -276,6 +346,7 @@ def print_tables(plan: Plan, figures: Figures) -> None:
     print("| --- |" + " --- |" * 12)
     for row in figures.rows:
         print(f"| {row.what} | {row.database} | {line_of(row.measured)} |")
+    print_turns(figures)
     if figures.wire:
         print("\n| over the wire | bytes | requests | other hosts |\n| --- | --- | --- | --- |")
         for what, size, requests, hosts in figures.wire:
@@ -312,27 +383,36 @@ def print_goals(figures: Figures) -> int:
     return int(not figures.quick and not all(met for _, met in verdicts))
 
 
+def ratios(turns: list[dict[str, Measured]], at: str) -> Iterator[tuple[str, bool]]:
+    def median(ratio: Callable[[dict[str, Measured]], float]) -> tuple[float, str]:
+        found = sorted(ratio(turn) for turn in turns)
+        return statistics.median(found), f"{found[0]:.2f} to {found[-1]:.2f}"
+
+    if turns and LABEL_STUDIO in turns[0]:
+        faster, spread = median(lambda turn: per_second(turn, OURS) / per_second(turn, LABEL_STUDIO))
+        yield f"{at}: {faster:.1f} times Label Studio's loops/s (30; {spread})", faster >= TIMES_LABEL_STUDIO
+        sooner, spread = median(lambda turn: turn[LABEL_STUDIO].percentile(95) / turn[OURS].percentile(95))
+        yield f"{at}: its p95 is {sooner:.1f} times ours (30; {spread})", sooner >= TIMES_LABEL_STUDIO
+    if turns:
+        ratio, spread = median(lambda turn: per_second(turn, FLOOR) / per_second(turn, OURS))
+        yield f"{at}: a loop takes {ratio:.2f} times the floor (at most {TIMES_FLOOR}; {spread})", ratio <= TIMES_FLOOR
+
+
+def per_second(turn: dict[str, Measured], what: str) -> float:
+    return max(turn[what].loops_per_second, 1e-9)
+
+
 def goals(figures: Figures) -> Iterator[tuple[str, bool]]:
-    ours = "Winnow, next one ahead"
-    for database in sorted({row.database for row in figures.rows}):
-        mine = figures.find(ours, database, COMPARED_AT)
-        if mine and (other := figures.find("Label Studio", database, COMPARED_AT)):
-            faster = mine.loops_per_second / max(other.loops_per_second, 1e-9)
-            sooner = other.percentile(95) / mine.percentile(95)
-            at = f"{database}, {COMPARED_AT} annotators"
-            yield f"{at}: {faster:.1f} times Label Studio's loops/s (30)", faster >= TIMES_LABEL_STUDIO
-            yield f"{at}: its p95 is {sooner:.1f} times ours (30)", sooner >= TIMES_LABEL_STUDIO
-        if mine and (floor := figures.find("Floor", database, COMPARED_AT)):
-            ratio = floor.loops_per_second / max(mine.loops_per_second, 1e-9)
-            yield f"{database}: a loop takes {ratio:.2f} times the floor (at most {TIMES_FLOOR})", ratio <= TIMES_FLOOR
-        if thinking := figures.find(ours, database, max(CROWDS), THINKING):
+    for database in sorted({row.database for row in figures.rows} | set(figures.turns)):
+        yield from ratios(figures.turns.get(database, []), f"{database}, {COMPARED_AT} annotators, median of turns")
+        if thinking := figures.find(OURS, database, max(CROWDS), THINKING):
             p95 = thinking.percentile(95)
             yield f"{database}: p95 with thinking {1000 * p95:.0f} ms (below 100)", p95 < THINKING_P95
         yield from scale_goals(figures, database)
-    doubles = [row for row in figures.rows if row.what != "Label Studio"]
-    if doubles:
-        yield "no comparison of Winnow's given to too many", not any(row.measured.doubles for row in doubles)
-        yield "no errors of Winnow's", not any(row.measured.errors for row in doubles)
+    ours = [row.measured for row in figures.rows if row.what not in (FLOOR, LABEL_STUDIO)]
+    if ours := [*ours, *(turn[OURS] for turns in figures.turns.values() for turn in turns)]:
+        yield "no comparison of Winnow's given to too many", not any(measured.doubles for measured in ours)
+        yield "no errors of Winnow's", not any(measured.errors for measured in ours)
     for what, size, requests, hosts in figures.wire:
         if what.startswith("Winnow"):
             fits = size < FIRST_VIEW_BYTES and requests < FIRST_VIEW_REQUESTS and not hosts

@@ -69,10 +69,13 @@ def made_up_texts() -> list[tuple[str, str, str]]:
 # ---- filling
 
 
-def fill(people: int, comparisons: int, overlap: int = 1, slug: str = "bench", bare: bool = False) -> dict[str, Any]:
+def fill(
+    people: int, comparisons: int, overlap: int = 1, slug: str = "bench", bare: bool = False, judged: int = 0
+) -> dict[str, Any]:
     """Make a project in an empty database, its people signed in, and comparisons of two answers each.
 
-    With `bare` all texts are one letter, so that the size of a page is the size of what surrounds them.
+    So many of them were `judged` by somebody before: a database plans by how large its tables were. With `bare` all
+    texts are one letter, so that the size of a page is the size of what surrounds them.
     """
     from django.core.management.color import no_style
     from django.db import connection, transaction
@@ -87,6 +90,9 @@ def fill(people: int, comparisons: int, overlap: int = 1, slug: str = "bench", b
         project.guideline_versions.create(version=1, text="Choose the answer you would **rather** have been given.")
         sessions = make_people(project, people)
         make_comparisons(project, comparisons, overlap, found)
+        if judged:
+            (earlier,) = make_people(project, 1, called="earlier")
+            judge_past(earlier["name"], judged)
         with connection.cursor() as cursor:
             for statement in connection.ops.sequence_reset_sql(no_style(), [Prompt, Completion, Comparison, Slot]):
                 cursor.execute(statement)
@@ -97,13 +103,13 @@ def fill(people: int, comparisons: int, overlap: int = 1, slug: str = "bench", b
     return {"people": sessions, "slug": slug, "source": source}
 
 
-def make_people(project: Any, how_many: int) -> list[dict[str, str]]:
+def make_people(project: Any, how_many: int, called: str = "") -> list[dict[str, str]]:
     """Make members of the project who are signed in; return their names and the keys of their sessions."""
     from django.contrib.auth.models import User
 
     from projects.models import Membership
 
-    names = [f"{project.slug}-{number:03}" for number in range(1, how_many + 1)]
+    names = [f"{called or project.slug}-{number:03}" for number in range(1, how_many + 1)]
     User.objects.bulk_create(User(username=name, password="!") for name in names)
     users = User.objects.filter(username__in=names).order_by("username")
     Membership.objects.bulk_create(Membership(project=project, user=user) for user in users)
@@ -274,7 +280,7 @@ def durability() -> str:
     """Return in words what the database says of how it keeps a commit."""
     from django.db import connection
 
-    show, names = ("SHOW", ("server_version", "fsync", "synchronous_commit", "full_page_writes"))
+    show, names = ("SHOW", ("server_version", "fsync", "synchronous_commit", "full_page_writes", "autovacuum"))
     if connection.vendor == "sqlite":
         show, names = ("PRAGMA", ("journal_mode", "synchronous"))
     said = []
