@@ -130,9 +130,9 @@ function setUp() {
   showApart(document.body.classList.contains("apart"))
   restoreDraft()
   showEditDraft()
-  setUpRanking()
   if (differing && findAll(".answer").length === 2) mark(...findAll(".answer > .md"))
   else showDiffering(false)
+  return rank()
 }
 
 /* ---------- time in sight ---------- */
@@ -140,13 +140,13 @@ function setUp() {
 let inSight = 0 // milliseconds, up to `since`
 let since = null
 const paused = () => find("#pause").matches(":popover-open")
-function startClock() {
-  inSight = 0
-  since = document.hidden || paused() ? null : performance.now()
-}
 function turnClock() {
   if (since !== null) inSight += performance.now() - since
   since = document.hidden || paused() ? null : performance.now()
+}
+function startClock() {
+  turnClock()
+  inSight = 0
 }
 document.addEventListener("visibilitychange", turnClock)
 find("#pause").addEventListener("toggle", event => {
@@ -201,9 +201,10 @@ function toggleDifferences() {
 function askWhich(texts) {
   const picked = []
   find(".which").replaceChildren(...texts.map((text, i) => {
-    const button = chip("n todo", `Answer ${i + 1}`, `${i + 1}`, {})
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "n todo", ariaPressed: false })
+    button.textContent = i + 1
+    button.ariaLabel = `Answer ${i + 1}`
     button.setAttribute("aria-keyshortcuts", `${i + 1}`)
-    button.ariaPressed = false
     button.addEventListener("click", () => {
       button.ariaPressed = true
       if (!picked.includes(text)) picked.push(text)
@@ -233,6 +234,21 @@ document.addEventListener("keydown", event => {
   const step = { j: 1, k: -1 }[event.key]
   if (step) scrollBy({ top: step * innerHeight / 3, behavior: "smooth" })
 })
+
+/* ---------- ranking: fetched where there is something to rank ---------- */
+
+let ranking = null
+async function rank() {
+  if (!ranking && find(".shelf")) {
+    try {
+      ranking = await import(document.body.dataset.ranking)
+    } catch { // then a line can be typed
+      return
+    }
+    ranking.begin({ find, findAll, hear, keepDraft, isEdited })
+  }
+  ranking?.setUp()
+}
 
 /* ---------- drafts: what is typed or half ranked outlasts a reload ---------- */
 
@@ -376,9 +392,7 @@ function send(form, choice) {
   turnClock()
   form.elements.seconds.value = (inSight / 1000).toFixed(1)
   if (editing) {
-    const said = document.createElement("input")
-    Object.assign(said, { type: "hidden", name: "choice", value: choice })
-    form.append(said)
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "choice", value: choice }))
     form.submit()
     return
   }
@@ -582,202 +596,11 @@ window.addEventListener("pagehide", () => {
 })
 window.addEventListener("pageshow", event => { if (event.persisted) stay() })
 
-/* ---------- ranking: the line is kept as it is sent, "3>1=4" ---------- */
-
-const ORDINALS = ["Best", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th"]
-let ranking = null // the answers placed so far, the signs between them, whether the next one ties with the last
-
-const shelf = () => find(".shelf")
-
-function setUpRanking() {
-  ranking = null
-  if (!shelf()) return
-  const input = find("[name=ranking]")
-  const placed = /^[1-8]([>=][1-8])*$/.test(input.value) ? input.value : ""
-  ranking = { numbers: placed.match(/\d/g) ?? [], signs: placed.match(/[>=]/g) ?? [], tie: false }
-  input.closest(".typed").hidden = true
-  shelf().hidden = false
-  drawRanking()
-}
-
-function place(number) {
-  if (ranking.numbers.includes(number)) {
-    takeOut(number)
-    return
-  }
-  if (ranking.numbers.length) ranking.signs.push(ranking.tie ? "=" : ">")
-  ranking.numbers.push(number)
-  ranking.tie = false
-}
-function takeOut(number) {
-  const { numbers, signs } = ranking
-  const at = numbers.indexOf(number)
-  if (at < 0) return
-  // What stood around it is a tie only if both signs were.
-  const around = signs.splice(Math.max(at - 1, 0), at > 0 && at < numbers.length - 1 ? 2 : 1)
-  numbers.splice(at, 1)
-  if (around.length === 2) signs.splice(at - 1, 0, around.includes(">") ? ">" : "=")
-  ranking.tie = false
-}
-function takeLast() {
-  if (ranking.tie) ranking.tie = false
-  else {
-    ranking.numbers.pop()
-    ranking.signs.pop()
-  }
-}
-// Put an answer before another one, or level with it; at the end where there is no other one.
-function putAt(number, other, level) {
-  if (number === other) return
-  takeOut(number)
-  const { numbers, signs } = ranking
-  const at = other === null ? numbers.length : numbers.indexOf(other) + (level ? 1 : 0)
-  if (numbers.length) {
-    if (level) signs.splice(at - 1, 0, "=")
-    else signs.splice(Math.min(at, signs.length), 0, ">")
-  }
-  numbers.splice(at, 0, number)
-}
-
-function chip(className, label, text, data) {
-  const button = document.createElement("button")
-  button.type = "button"
-  button.className = className
-  button.ariaLabel = label
-  button.textContent = text
-  Object.assign(button.dataset, data)
-  return button
-}
-function note(text) {
-  const span = document.createElement("span")
-  span.textContent = text
-  return span
-}
-function sign(at) {
-  const { numbers, signs } = ranking
-  const [before, after] = [numbers[at], numbers[at + 1]]
-  const label = signs[at] === "=" ? `Answers ${before} and ${after} tie. Press for a step`
-    : `Answer ${before} is better than ${after}. Press for a tie`
-  return chip("rel", label, signs[at], { at })
-}
-function drawRanking() {
-  const { numbers, signs, tie } = ranking
-  const all = Array.from({ length: +shelf().dataset.of }, (_, i) => `${i + 1}`)
-  const left = all.filter(number => !numbers.includes(number))
-  const parts = [note("Best")]
-  numbers.forEach((number, i) => {
-    if (i) parts.push(sign(i - 1))
-    parts.push(chip("n", `Answer ${number}. Press to take it out`, number, { n: number }))
-  })
-  if (tie) parts.push(chip("rel", "The next answer ties. Press for a step", "=", { at: "next" }))
-  if (left.length) {
-    const split = document.createElement("i")
-    split.className = "split"
-    parts.push(split, note("To place"), ...left.map(n => chip("n todo", `Put answer ${n} next`, n, { n })))
-  } else parts.push(note("Last"))
-  for (const button of parts) if (button.dataset.n) button.setAttribute("aria-keyshortcuts", button.dataset.n)
-
-  const { n, at } = document.activeElement.closest(".shelf button")?.dataset ?? {}
-  shelf().replaceChildren(...parts)
-  find("[name=ranking]").type = "hidden"
-  find("[name=ranking]").value = numbers.map((number, i) => (i ? signs[i - 1] : "") + number).join("")
-  find("[name=choice][value=rank]").ariaDisabled = left.length > 0
-  if (n) find(`.shelf [data-n="${n}"]`)?.focus()
-  if (at) find(`.shelf [data-at="${at}"]`)?.focus()
-  drawPlaces()
-}
-function drawPlaces() {
-  const tiers = ranking.numbers.length ? find("[name=ranking]").value.split(">").map(tier => tier.split("=")) : []
-  for (const label of findAll("[data-place]")) {
-    const tier = tiers.findIndex(tier => tier.includes(label.dataset.place))
-    const before = tiers.slice(0, tier).flat().length
-    label.textContent = tier < 0 ? "" : ORDINALS[before] + (tiers[tier].length > 1 ? ", tied" : "")
-  }
-}
-
-function changeRanking(change) {
-  change()
-  drawRanking()
-  keepDraft()
-  const line = find("[name=ranking]").value.replaceAll(">", " better than ").replaceAll("=", " ties with ")
-  const left = +shelf().dataset.of - ranking.numbers.length
-  hear(`${line || "Nothing placed"}. ${left ? `${left} to place` : "All are placed"}`)
-}
-document.addEventListener("click", event => {
-  const { n, at } = event.target.closest(".shelf button")?.dataset ?? {}
-  // A click leaves the focus on the button, where Enter would press it again instead of saving.
-  if ((n || at) && event.detail) document.activeElement.blur()
-  if (n) changeRanking(() => place(n))
-  else if (at === "next") changeRanking(() => { ranking.tie = false })
-  else if (at) changeRanking(() => { ranking.signs[at] = ranking.signs[at] === "=" ? ">" : "=" })
-})
-document.addEventListener("keydown", event => {
-  if (!ranking || event.ctrlKey || event.metaKey || event.altKey || find("[role=dialog]:popover-open")) return
-  if (event.target.closest("input, textarea, select") || find("[data-asks]:not([hidden])") || isEdited()) return
-  if (document.documentElement.dataset.keys === "off") return
-  if (event.key === "Backspace") changeRanking(takeLast)
-  if (event.key === "=" || event.key === ">") {
-    const open = ranking.numbers.length && ranking.numbers.length < +shelf().dataset.of
-    changeRanking(() => { ranking.tie = open && event.key === "=" })
-  }
-})
-
-// Dragging, by mouse, pen or finger: before another answer, onto it for a tie, or away from the line to take it out.
-const SLACK = 6 // pixels: less is a click
-let drag = null
-document.addEventListener("pointerdown", event => {
-  const button = event.target.closest(".shelf [data-n]")
-  if (!button || event.button) return
-  drag = { number: button.dataset.n, button, x: event.clientX, y: event.clientY, moved: false }
-})
-document.addEventListener("pointermove", event => {
-  if (!drag) return
-  const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y]
-  if (!drag.moved && Math.hypot(dx, dy) < SLACK) return
-  if (!drag.moved) drag.button.setPointerCapture(event.pointerId)
-  drag.moved = true
-  drag.button.classList.add("dragged")
-  drag.button.style.transform = `translate(${dx}px, ${dy}px)`
-  const { target, level } = dropPlace(event)
-  for (const chip of findAll(".shelf [data-n]")) {
-    chip.classList.toggle("onto", chip.dataset.n === target && level)
-    chip.classList.toggle("before", chip.dataset.n === target && !level)
-  }
-})
-function dropPlace(event) {
-  const box = shelf().getBoundingClientRect()
-  const away = event.clientY < box.top - 48 || event.clientY > box.bottom + 48
-  if (away) return { away }
-  for (const number of ranking.numbers.filter(number => number !== drag.number)) {
-    const chip = find(`.shelf [data-n="${number}"]`).getBoundingClientRect()
-    if (event.clientY < chip.top - 8 || event.clientY > chip.bottom + 8) continue
-    if (event.clientX < chip.left) return { target: number, level: false }
-    if (event.clientX <= chip.right) return { target: number, level: true }
-  }
-  return { target: null, level: false }
-}
-document.addEventListener("pointerup", event => {
-  if (drag?.moved) {
-    const { away, target, level } = dropPlace(event)
-    document.activeElement.blur() // where Enter would press it instead of saving
-    changeRanking(() => { away ? takeOut(drag.number) : putAt(drag.number, target, level) })
-    window.addEventListener("click", swallow, true) // the click that follows is part of the drag
-    setTimeout(() => window.removeEventListener("click", swallow, true))
-  }
-  drag = null
-})
-document.addEventListener("pointercancel", () => {
-  if (drag?.moved) drawRanking()
-  drag = null
-})
-function swallow(event) {
-  if (!event.detail) return // a key
-  event.stopImmediatePropagation()
-  event.preventDefault()
-}
-
 /* ---------- begin ---------- */
 
-setUp()
+const ready = setUp()
 if (unsent.length) flush()
-else lookAhead()
+else {
+  await ready
+  lookAhead()
+}
