@@ -31,6 +31,15 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """The interval around a point."""
+
+    x: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
 class StepLabel:
     x: str
     anchor: str
@@ -46,6 +55,7 @@ class Chart:
     lines: list[Line]
     marks: list[Mark]
     steps: list[StepLabel]
+    bars: Sequence[Bar] = ()
     width: int = PLOT_WIDTH
 
 
@@ -112,6 +122,11 @@ def shares(value: float) -> str:
 def mark(kind: str, point: Point, x: Scale, y: Scale, label: str = "") -> Mark:
     across, down = PLOT_WIDTH / 100 * x.per_cent(point[0]), 100 - y.per_cent(point[1])
     return Mark(kind, f"{across:.4g}%", f"{down:.4g}%", label)
+
+
+def bar(step: float, low: float, high: float, x: Scale, y: Scale) -> Bar:
+    across = f"{PLOT_WIDTH / 100 * x.per_cent(step):.4g}%"
+    return Bar(across, f"{100 - y.per_cent(low):.4g}%", f"{100 - y.per_cent(high):.4g}%")
 
 
 def keep_apart(first: Mark, second: Mark) -> list[Mark]:

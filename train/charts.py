@@ -1,6 +1,7 @@
 """The charts of a round: its metrics in, what they show and sentences out. No Django here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.charts import (
@@ -10,6 +11,7 @@ from jobs.charts import (
     Point,
     Scale,
     StepLabel,
+    bar,
     decimal,
     downsample,
     keep_apart,
@@ -20,6 +22,7 @@ from jobs.charts import (
 )
 
 SMOOTHING = 0.9  # weight of the past in the smoothed line
+GB = 2**30  # as Django's filesizeformat has it
 UNCHANGED = 0.01  # rewards and losses nearer than this are called the same
 
 
@@ -46,23 +49,49 @@ def step_labels(now: float, total: float) -> list[StepLabel]:
     return labels
 
 
-def round_charts(rows: Sequence[dict[str, Any]]) -> list[Chart]:
-    """Return the four charts of a round from its metrics, or none before the first step."""
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of a round, and those of earlier rounds to be drawn behind them in grey."""
+
+    steps: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
+    earlier: list[list[dict[str, Any]]]
+    x: Scale
+
+    def before(self, key: str, factor: float = 1.0) -> list[list[Point]]:
+        """Return the smoothed series of each earlier round, as far as this one goes."""
+        found = (smooth(series(rows, key)) for rows in self.earlier)
+        return [[(step, factor * value) for step, value in points if step <= self.x.high] for points in found]
+
+
+def metrics_of(rows: Sequence[dict[str, Any]], earlier: Iterable[Sequence[dict[str, Any]]] = ()) -> Metrics | None:
+    """Return the metrics of a round, or None before its first step."""
     steps = [row for row in rows if "loss" in row]
-    evaluations = [row for row in rows if "eval_loss" in row]
     if not series(steps, "loss"):
-        return []
-    x = Scale(0, max(row["steps"] for row in steps))
+        return None
+    evaluations = [row for row in rows if "eval_loss" in row]
+    return Metrics(steps, evaluations, [list(rows) for rows in earlier], Scale(0, max(row["steps"] for row in steps)))
+
+
+def round_charts(metrics: Metrics, beta: float) -> list[Chart]:
+    """Return the charts of what a round learns."""
     return [
-        loss_chart(steps, evaluations, x),
-        accuracy_chart(steps, evaluations, x),
-        margin_chart(steps, evaluations, x),
-        likelihood_chart(steps, x),
+        loss_chart(metrics),
+        accuracy_chart(metrics),
+        margin_chart(metrics),
+        log_ratio_chart(metrics, beta),
+        likelihood_chart(metrics),
     ]
 
 
-def loss_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]], x: Scale) -> Chart:
-    raw, held_out = series(steps, "loss"), series(evaluations, "eval_loss")
+def engine_charts(metrics: Metrics) -> list[Chart]:
+    """Return the charts of how a round runs, those that there are figures for."""
+    charts = [gradient_chart(metrics), learning_rate_chart(metrics), speed_chart(metrics), memory_chart(metrics)]
+    return [chart for chart in charts if chart]
+
+
+def loss_chart(metrics: Metrics) -> Chart:
+    raw, held_out = series(metrics.steps, "loss"), series(metrics.evaluations, "eval_loss")
     first, now = raw[0][1], smooth(raw)[-1][1]
     found = "fell to" if now < first - UNCHANGED else "rose to" if now > first + UNCHANGED else "is still near"
     quantity = f"smoothed, from {decimal(first, 3)}"
@@ -73,28 +102,43 @@ def loss_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, 
         quantity,
         f"Training loss went from {decimal(first, 3)} to {decimal(now, 3)}",
         raw,
-        held_out,
-        x,
-        nice_scale([value for _, value in downsample(raw) + held_out]),
+        metrics,
         lambda value: decimal(value, 3),
+        held_out=held_out,
+        before=metrics.before("loss"),
     )
 
 
-def accuracy_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]], x: Scale) -> Chart:
-    raw, held_out = series(steps, "rewards/accuracies"), series(evaluations, "eval_rewards/accuracies")
-    now = smooth(raw)[-1][1]
+def accuracy_chart(metrics: Metrics) -> Chart:
+    key = "rewards/accuracies"
+    raw, held_out = series(metrics.steps, key), series(metrics.evaluations, f"eval_{key}")
+    now, y = smooth(raw)[-1][1], Scale(0, 1)
     title, quantity = f"It orders {shares(now)} of the pairs as people did", "training, smoothed; chance is 50%"
     if held_out:
         title = f"It orders {shares(held_out[-1][1])} of the held-out pairs as people did"
         quantity = f"training {shares(now)}, smoothed; chance is 50%"
-        low, high = (evaluations[-1][f"eval_rewards/accuracies_{end}"] for end in ("low", "high"))
+        low, high = (metrics.evaluations[-1][f"eval_{key}_{end}"] for end in ("low", "high"))
         quantity = f"95% interval {shares(low)} to {shares(high)}; {quantity}"
-    sentence = f"Share of training pairs ordered as people did: {shares(now)}"
-    return _chart(title, quantity, sentence, raw, held_out, x, Scale(0, 1), shares)
+    chart = _chart(
+        title,
+        quantity,
+        f"Share of training pairs ordered as people did: {shares(now)}",
+        raw,
+        metrics,
+        shares,
+        held_out=held_out,
+        before=metrics.before(key),
+        y=y,
+        ticks=y.ticks(share=True),
+    )
+    ends = [(row["step"], row.get(f"eval_{key}_low"), row.get(f"eval_{key}_high")) for row in metrics.evaluations]
+    bars = [bar(step, low, high, metrics.x, y) for step, low, high in ends if low is not None and high is not None]
+    return replace(chart, bars=bars)
 
 
-def margin_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]], x: Scale) -> Chart:
-    raw, held_out = series(steps, "rewards/margins"), series(evaluations, "eval_rewards/margins")
+def margin_chart(metrics: Metrics) -> Chart:
+    key = "rewards/margins"
+    raw, held_out = series(metrics.steps, key), series(metrics.evaluations, f"eval_{key}")
     now = smooth(raw)[-1][1]
     if abs(now) < UNCHANGED:
         title = "Chosen and rejected are not apart yet"
@@ -108,29 +152,124 @@ def margin_chart(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str
         quantity,
         f"Mean difference of the rewards of chosen and rejected answers: {decimal(now, 2)}",
         raw,
-        held_out,
-        x,
-        nice_scale([0.0, *(value for _, value in downsample(raw) + held_out)]),
+        metrics,
         lambda value: decimal(value, 2),
+        held_out=held_out,
+        before=metrics.before(key),
+        zero=True,
     )
 
 
-def likelihood_chart(steps: Sequence[dict[str, Any]], x: Scale) -> Chart:
-    chosen, rejected = smooth(series(steps, "logps/chosen")), smooth(series(steps, "logps/rejected"))
-    y = nice_scale([value for _, value in chosen + rejected])
-    marks = keep_apart(
-        mark("p", chosen[-1], x, y, f"chosen {decimal(chosen[-1][1], 0)}"),
-        mark("p rej", rejected[-1], x, y, f"rejected {decimal(rejected[-1][1], 0)}"),
+def log_ratio_chart(metrics: Metrics, beta: float) -> Chart:
+    """The log-ratios of policy and reference: a reward is β times one."""
+    return _two(
+        likelihood_finding(metrics.steps),
+        "mean log-ratio to the reference, in nats, smoothed",
+        "Mean log-ratio of an answer to the reference, in nats,",
+        metrics,
+        "rewards/{}",
+        1 / beta,
+        1,
     )
-    return Chart(
-        likelihood_finding(steps),
-        "mean log-probability of an answer, smoothed; batches differ",
-        f"Mean log-probability of an answer at step {chosen[-1][0]:,.0f}: "
-        f"chosen {decimal(chosen[-1][1], 0)}, rejected {decimal(rejected[-1][1], 0)}.",
-        y.ticks(),
-        [Line("l", path(chosen, x, y)), Line("l rej", path(rejected, x, y))],
-        marks,
-        step_labels(chosen[-1][0], x.high),
+
+
+def likelihood_chart(metrics: Metrics) -> Chart:
+    chosen, rejected = (smooth(series(metrics.steps, f"logps/{which}"))[-1][1] for which in ("chosen", "rejected"))
+    likelier = "Chosen" if chosen > rejected else "Rejected"
+    return _two(
+        f"{likelier} answers are the likelier ones",
+        "mean log-probability of an answer, in nats, smoothed; batches differ",
+        "Mean log-probability of an answer, in nats,",
+        metrics,
+        "logps/{}",
+        1.0,
+        0,
+    )
+
+
+def _two(title: str, quantity: str, what: str, metrics: Metrics, key: str, factor: float, decimals: int) -> Chart:
+    """Return a chart of one quantity of chosen answers and of rejected ones, with earlier rounds' behind them."""
+    keys = [key.format(which) for which in ("chosen", "rejected")]
+    chosen, rejected = ([(step, factor * value) for step, value in smooth(series(metrics.steps, key))] for key in keys)
+    before = [points for key in keys for points in metrics.before(key, factor)]
+    x, y = metrics.x, nice_scale([value for points in (chosen, rejected, *before) for _, value in points])
+    said = [
+        f"{which} {decimal(points[-1][1], decimals)}"
+        for which, points in zip(("chosen", "rejected"), (chosen, rejected), strict=True)
+    ]
+    marks = keep_apart(mark("p", chosen[-1], x, y, said[0]), mark("p rej", rejected[-1], x, y, said[1]))
+    lines = [*_behind(before, x, y), Line("l", path(chosen, x, y)), Line("l rej", path(rejected, x, y))]
+    sentence = f"{what} at step {chosen[-1][0]:,.0f}: {', '.join(said)}."
+    return Chart(title, quantity, sentence, y.ticks(), lines, marks, step_labels(chosen[-1][0], x.high))
+
+
+def gradient_chart(metrics: Metrics) -> Chart | None:
+    raw = series(metrics.steps, "grad_norm")
+    if not raw:
+        return None
+    now = decimal(smooth(raw)[-1][1], 2)
+    return _chart(
+        f"The gradient’s norm is near {now}",
+        f"before clipping, smoothed; at most {decimal(max(value for _, value in raw), 2)}",
+        f"Norm of the gradient before clipping: {now}",
+        raw,
+        metrics,
+        lambda value: decimal(value, 2),
+        before=metrics.before("grad_norm"),
+        zero=True,
+    )
+
+
+def learning_rate_chart(metrics: Metrics) -> Chart | None:
+    raw = series(metrics.steps, "learning_rate")
+    if not raw:
+        return None
+    most = max(value for _, value in raw) or 1.0
+    now, y = _short(raw[-1][1]), Scale(0, most)
+    end = mark("p", raw[-1], metrics.x, y, now)
+    sentence = f"Learning rate {now} at step {raw[-1][0]:,.0f} of {metrics.x.high:,.0f}."
+    lines, labels = [Line("l", path(raw, metrics.x, y))], step_labels(raw[-1][0], metrics.x.high)
+    ticks = (_short(most), _short(most / 2), "0")
+    return Chart(f"The learning rate is {now}", f"highest {_short(most)}", sentence, ticks, lines, [end], labels)
+
+
+def _short(value: float) -> str:
+    """Return a small number as recipes write it: 2e-4."""
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{float(digits):g}e{int(exponent)}" if value else "0"
+
+
+def speed_chart(metrics: Metrics) -> Chart | None:
+    raw = series(metrics.steps, "tokens_per_second")
+    if not raw:
+        return None
+    now = decimal(smooth(raw)[-1][1], 0)
+    return _chart(
+        f"{now} tokens a second",
+        "of prompts and answers, smoothed",
+        f"Tokens a second: {now}",
+        raw,
+        metrics,
+        lambda value: decimal(value, 0),
+        before=metrics.before("tokens_per_second"),
+        zero=True,
+    )
+
+
+def memory_chart(metrics: Metrics) -> Chart | None:
+    raw = [(step, value / GB) for step, value in series(metrics.steps, "peak_memory_bytes")]
+    if not raw:
+        return None
+    now = decimal(raw[-1][1], 1)
+    return _chart(
+        f"{now} GB of memory at most",
+        "the most since the round began",
+        f"Most memory since the round began: {now} GB",
+        raw,
+        metrics,
+        lambda value: decimal(value, 1),
+        before=metrics.before("peak_memory_bytes", 1 / GB),
+        zero=True,
     )
 
 
@@ -155,13 +294,22 @@ def _chart(
     quantity: str,
     sentence: str,
     raw: list[Point],
-    held_out: list[Point],
-    x: Scale,
-    y: Scale,
-    label: Any,
+    metrics: Metrics,
+    label: Callable[[float], str],
+    *,
+    held_out: Sequence[Point] = (),
+    before: Sequence[list[Point]] = (),
+    zero: bool = False,
+    y: Scale | None = None,
+    ticks: tuple[str, str, str] | None = None,
 ) -> Chart:
-    """Return a chart of one quantity: every step thin, smoothed thick, held out as rings."""
-    smoothed = smooth(raw)
+    """Return a chart of one quantity: every step thin, smoothed thick, held out as rings, earlier rounds in grey.
+
+    Its scale is the shortest around all of that, and around 0 with `zero`, unless `y` is given.
+    """
+    x, smoothed = metrics.x, smooth(raw)
+    drawn = [*downsample(raw), *held_out, *(point for points in before for point in points)]
+    y = y or nice_scale([value for _, value in drawn] + ([0.0] if zero else []))
     end = mark("p", smoothed[-1], x, y, label(smoothed[-1][1]))
     sentence = f"{sentence} at step {raw[-1][0]:,.0f} of {x.high:,.0f}."
     marks = [mark("p hollow", point, x, y) for point in held_out[:-1]]
@@ -170,7 +318,9 @@ def _chart(
         sentence += f" Held out: {label(held_out[-1][1])}."
     else:
         marks.append(end)
-    lines = [Line("raw", path(raw, x, y)), Line("l", path(smoothed, x, y))]
-    return Chart(
-        title, quantity, sentence, y.ticks(share=label is shares), lines, marks, step_labels(raw[-1][0], x.high)
-    )
+    lines = [*_behind(before, x, y), Line("raw", path(raw, x, y)), Line("l", path(smoothed, x, y))]
+    return Chart(title, quantity, sentence, ticks or y.ticks(), lines, marks, step_labels(raw[-1][0], x.high))
+
+
+def _behind(before: Sequence[list[Point]], x: Scale, y: Scale) -> list[Line]:
+    return [Line("old", path(points, x, y)) for points in before if points]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.core.paginator import Page, Paginator
@@ -14,12 +15,13 @@ from generation.models import Completion, SamplingItem
 from jobs.charts import Chart, shares
 from jobs.models import Job
 from projects.models import Project, Prompt
-from train.charts import round_charts
+from train.charts import engine_charts, metrics_of, round_charts
 from train.engine.output import terminal_line
 from train.models import Round, RoundMetric
 
 MOST_ROWS = 1000  # metrics rows read for the curves
 LOG_LINES = 6
+MOST_EARLIER = 5  # rounds to choose from, of which all are drawn at first
 PROMPTS_A_PAGE = 10
 STEPS_BEFORE_A_GUESS = 3
 
@@ -79,15 +81,22 @@ class Watch:
     total: int
     sentence: str
     charts: list[Chart]
+    engine_charts: list[Chart]
+    earlier: list[Round]  # that can be drawn behind them
+    behind: list[int]  # the numbers of those that are
     log: str
     last_step: dict[str, Any] | None
 
 
-def watch(round: Round) -> Watch:
+def watch(round: Round, against: str = "") -> Watch:
+    """Return how far a round is; `against` says what is drawn behind it: a round's number, "none", else all earlier."""
     newest = RoundMetric.objects.filter(round=round, attempt=round.attempt)
     tail = list(newest.order_by("-line").values_list("values", flat=True)[:LOG_LINES])
     last = tail[0] if tail else {}
-    rows = _thinned(newest)
+    rows = _thinned(round.pk, round.attempt)
+    earlier = earlier_rounds(round)
+    behind = [] if against == "none" else [one for one in earlier if str(one.number) == against] or earlier
+    metrics = metrics_of(rows, [_ended(one.pk, one.attempt, one.finished_at) for one in behind])
     steps = [row for row in rows if "loss" in row]
     # The thinned rows may miss the very last step; the log's lines do not.
     last_step = next((row for row in tail if "loss" in row), steps[-1] if steps else None)
@@ -97,14 +106,30 @@ def watch(round: Round) -> Watch:
         done=done,
         total=total or 1,
         sentence=sentence(round, last),
-        charts=round_charts(rows),
+        charts=round_charts(metrics, round.configuration["beta"]) if metrics else [],
+        engine_charts=engine_charts(metrics) if metrics else [],
+        earlier=earlier,
+        behind=[one.number for one in behind],
         log="\n".join(terminal_line(row) for row in reversed(tail)),
         last_step=last_step,
     )
 
 
-def _thinned(newest: Any) -> list[dict[str, Any]]:
+def earlier_rounds(round: Round) -> list[Round]:
+    """Return the last rounds before this one that made a policy, the newest first."""
+    before = Round.objects.filter(project=round.project_id, number__lt=round.number, status=Job.Status.SUCCEEDED)
+    return list(before.only("pk", "number", "attempt", "finished_at", "project").order_by("-number")[:MOST_EARLIER])
+
+
+@lru_cache(maxsize=64)
+def _ended(round: int, attempt: int, finished_at: datetime) -> list[dict[str, Any]]:
+    """Return the metrics of a round that ended then: they do not change any more."""
+    return _thinned(round, attempt)
+
+
+def _thinned(round: int, attempt: int) -> list[dict[str, Any]]:
     """Return the metrics in order, of a long round only every so manieth step; evaluations are all kept."""
+    newest = RoundMetric.objects.filter(round=round, attempt=attempt)
     every = newest.count() // MOST_ROWS + 1
     kept = newest.annotate(place=F("line") % every).filter(Q(place=0) | Q(values__has_key="eval_loss"))
     return list(kept.order_by("line").values_list("values", flat=True))

@@ -70,7 +70,11 @@ def round_page(request: HtmxRequest, slug: str, number: int) -> HttpResponse:
     context = {"project": project, "tab": "rounds", "round": round, "compared": compared}
     if request.htmx.target != "compare":
         settings = asdict(RoundSettings(**round.configuration))
-        context |= {"watch": watch(round), "settings": settings, "accuracy": held_out_accuracy(round)}
+        context |= {
+            "watch": watch(round, request.GET.get("against", "")),
+            "settings": settings,
+            "accuracy": held_out_accuracy(round),
+        }
         context |= {"beta": plain(settings["beta"]), "learning_rate": plain(settings["learning_rate"])}
         context |= {"other_settings": in_words(settings), "checkpoint": checkpoint_step(round)}
     return render(request, fragment(request, "train/round.html", ("live", "compare")), context)

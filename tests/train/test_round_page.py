@@ -9,6 +9,8 @@ from jobs.models import Job
 from tests.train.conftest import step_line
 from train.datasets import freeze
 from train.models import Round
+from train.recipes import RoundSettings
+from train.rounds import launch_round
 
 ADDRESS = "/p/plain/rounds/1/"
 
@@ -146,6 +148,38 @@ def test_queries(page, finished, policy, add_metrics, django_assert_num_queries)
     add_metrics(finished, *(step_line(step) for step in range(1, 11)))
     answer(finished.before_and_after, policy, "An old answer.", 10)
     # 1 session, 2 person, 3 project, 4 membership, 5 round; before and after: 6 count, 7 page, 8 items,
-    # 9 their completions, 10 lengths; metrics: 11 last lines, 12 first step, 13 count, 14 curves
-    with django_assert_num_queries(14):
+    # 9 their completions, 10 lengths; metrics: 11 last lines, 12 first step, 13 count, 14 curves, 15 earlier rounds
+    with django_assert_num_queries(15):
         page.get(ADDRESS)
+
+
+@pytest.fixture
+def second(finished, project, policy, judge, sampled, add_prompts, alice, add_metrics):
+    """A second round at its second step, after one of ten steps that has ended."""
+    add_metrics(finished, *(step_line(step) for step in range(1, 11)))
+    judge(*sampled({prompt: ["better", "worse"] for prompt in add_prompts("Five?")}))
+    round = launch_round(project, policy, RoundSettings(), user=alice)
+    freeze(round.dataset)
+    round.attempt = Job.objects.claim(round.pk)
+    add_metrics(round, *(step_line(step, loss=0.5) for step in (1, 2)))
+    return round
+
+
+def test_an_earlier_round_lies_behind_the_curves(page, second):
+    html = page.get(second.get_absolute_url()).content.decode()
+    assert html.count('class="old"') == 10  # two of which are of rejected answers
+    assert "Dotted: round 1." in html
+    alone = page.get(f"{second.get_absolute_url()}?against=none").content.decode()
+    assert 'class="old"' not in alone
+    assert 'href="?against=none" aria-current="true"' in alone
+    assert page.get(f"{second.get_absolute_url()}?against=nonsense").status_code == 200
+
+
+def test_the_live_part_goes_on_with_what_was_chosen(page, second):
+    html = page.get(f"{second.get_absolute_url()}?against=1").content.decode()
+    assert f'hx-get="{second.get_absolute_url()}?against=1"' in html
+
+
+def test_the_first_round_has_nothing_to_compare_with(page, running, add_metrics):
+    add_metrics(running, step_line(1))
+    assert "Compare with" not in text_of(page)
