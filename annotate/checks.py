@@ -50,6 +50,18 @@ def due(person: User, project: Project, seat: Seat) -> Comparison | None:
     return None
 
 
+def is_evaluation_due(person: User, project: Project, seat: Seat) -> bool:
+    """Whether this person's next comparison is of a blind A/B, if one is open to them.
+
+    Drawn like checks, and for each person alone: so the share holds from the first comparison to the last, however much
+    else waits, which it would not if places in the queue were to hold it.
+    """
+    if not project.evaluation_percent:
+        return False
+    draw = random.Random(f"{seat.seed}:{person.pk}:{seat.given}:evaluation")  # noqa: S311  (the seed is secret)
+    return draw.random() * 100 < project.evaluation_percent
+
+
 def is_theirs(person: User, comparison: Comparison) -> bool:
     """Whether a check that lay before a person may lie there again."""
     if comparison.purpose == Comparison.Purpose.GOLD:

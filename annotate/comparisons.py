@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from annotate.models import REAL, SHUFFLED, Comparison, Slot
+from annotate.models import EVALUATION_PRIORITY, SHUFFLED, Comparison, Slot
 from annotate.queue import call_back
 from generation.models import Completion, SamplingItem, SamplingJob
 from generation.signals import item_sampled
@@ -57,6 +57,26 @@ def make_comparisons(item: SamplingItem) -> list[Comparison]:
     return [_make(project, item, hand, draw.randrange(SHUFFLED)) for hand in hands if len(hand) > 1]
 
 
+def make_evaluation(project: Project, first: Completion, second: Completion, draw: random.Random) -> Comparison:
+    """Make a comparison of two policies' answers to a prompt, for one person to judge; it trains nothing.
+
+    It stands behind all others: `annotate.queue` goes there as often as the project's share says.
+    """
+    answers = [[first], [second]]
+    draw.shuffle(answers)
+    comparison = Comparison(
+        project=project,
+        prompt_id=first.prompt_id,
+        context_id=first.context_id if first.context_id == second.context_id else None,
+        purpose=Comparison.Purpose.EVALUATION,
+        slots=len(answers),
+        priority=EVALUATION_PRIORITY,
+        shuffle=draw.randrange(SHUFFLED),
+        wanted=1,
+    )
+    return _store(comparison, answers)
+
+
 def wanted(project: Project, shuffle: int) -> int:
     """Return how many people are to judge a comparison: its shuffle, drawn at random, decides where only a share is."""
     return project.overlap if shuffle % 100 < project.overlap_percent else 1
@@ -75,12 +95,12 @@ def _apply_overlap(project_id: int, pks: list[int]) -> None:
     """Read the overlap again, locked: two admins may save at once, and what was saved last holds for every batch."""
     project = Project.objects.select_for_update(no_key=True).get(pk=project_id)
     share = When(draw__lt=project.overlap_percent, then=project.overlap)
-    drawn = project.comparisons.filter(purpose__in=REAL).annotate(draw=F("shuffle") % 100)
+    drawn = project.comparisons.filter(purpose=Comparison.Purpose.TRAIN).annotate(draw=F("shuffle") % 100)
     drawn.filter(pk__in=pks).update(wanted=Case(share, default=Value(1)))
 
 
 def _make(project: Project, item: SamplingItem, answers: list[list[Completion]], shuffle: int) -> Comparison:
-    comparison = Comparison.objects.create(
+    comparison = Comparison(
         project=project,
         prompt=item.prompt,
         context=answers[0][0].context,
@@ -89,6 +109,14 @@ def _make(project: Project, item: SamplingItem, answers: list[list[Completion]],
         shuffle=shuffle,
         wanted=wanted(project, shuffle),
     )
+    _store(comparison, answers)
+    call_back(comparison)
+    return comparison
+
+
+def _store(comparison: Comparison, answers: list[list[Completion]]) -> Comparison:
+    """Save a comparison with its answers, those that share a slot together."""
+    comparison.save()
     Slot.objects.bulk_create(
         [
             Slot(comparison=comparison, number=number, completion=completion)
@@ -96,5 +124,4 @@ def _make(project: Project, item: SamplingItem, answers: list[list[Completion]],
             for completion in same
         ]
     )
-    call_back(comparison)
     return comparison

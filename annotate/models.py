@@ -13,6 +13,8 @@ from projects.models import Guidelines, Project, Prompt
 
 SEEDS = 2**48  # a seed of a person's seat is a whole number below this
 SHUFFLED = 2**48  # a comparison's shuffle is a whole number below this: its place among those of its priority
+EVALUATION_PRIORITY = -101  # below all others: what blind A/Bs ask stands together at the end of the queue …
+EVALUATION_PLACES = -EVALUATION_PRIORITY * SHUFFLED  # … from this place on
 
 
 def new_seed() -> int:
@@ -231,6 +233,12 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
         """What people say now: the last revision of each chain, settlements and what was taken back aside."""
         current = self.filter(judgement__settles=False, judgement__current=F("pk"))
         return current.exclude(kind=Revision.Kind.WITHDRAWN)
+
+    def counted(self) -> "RevisionQuerySet":
+        """What holds of each comparison now: its settlement, or the votes of those who are not left out."""
+        settled = Judgement.objects.standing_settlements().filter(comparison=OuterRef("judgement__comparison"))
+        standing = self.filter(judgement__current=F("pk"), kind__in=COUNTED)
+        return standing.exclude(Q(judgement__settles=False) & (Exists(settled) | excluded(Now(), "")))
 
     def with_left_out(self, at: object = None) -> "RevisionQuerySet":
         """Annotate `left_out`: whether the person's judgements are excluded, this one with them, then or now."""

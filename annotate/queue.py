@@ -11,7 +11,7 @@ from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from annotate import checks
-from annotate.models import REAL, SHUFFLED, Comparison, Lease, Seat
+from annotate.models import EVALUATION_PLACES, REAL, SHUFFLED, Comparison, Lease, Seat
 from generation.models import SamplingItem, SamplingJob
 from jobs.models import Job
 from jobs.prepared import Given, Prepared, PreparedInsert
@@ -89,7 +89,7 @@ def _next(person: User, project: Project, have: Collection[int], visit: str, wai
         comparison = _lock_first(person, project, seat, here, wait)
         if comparison is None:
             return None
-        checks.count_given(seat, place=comparison.place)
+        checks.count_given(seat, place=comparison.place if comparison.place < EVALUATION_PLACES else None)
     else:
         comparison = check
         checks.count_given(seat)
@@ -163,13 +163,20 @@ def _lock_first(person: User, project: Project, seat: Seat, here: Sequence[Lease
 
     The search goes on where the last one ended: whoever has judged thousands that others have still to judge does
     not walk past them each time. At the end it starts over, for what has become free behind. Those that others have
-    locked come last: most often they are about to lose their place.
+    locked come last: most often they are about to lose their place. Blind A/Bs have the end of the queue: their share
+    begins there, and else they come when nothing else is left.
     """
     ids = {"person": person.pk, "project": project.pk, "held": here[0].comparison_id if here else 0}
     ahead = FIRST_PLACE if seat.place is None else seat.place
-    rounds = [(_first_free_unlocked, ahead), (_first_free_unlocked, FIRST_PLACE), (_first_free, FIRST_PLACE)]
-    for locking, place in rounds if wait else rounds[:2]:
+    rounds = [(_first_free_unlocked, ahead), (_first_free_unlocked, FIRST_PLACE)]
+    if checks.is_evaluation_due(person, project, seat):
+        rounds.insert(0, (_first_free_unlocked, EVALUATION_PLACES))
+    if wait:
+        rounds.append((_first_free, FIRST_PLACE))
+    for locking, place in rounds:
         while comparison := locking.first(**ids, place=place):
+            if FIRST_PLACE < place < EVALUATION_PLACES <= comparison.place:
+                break  # what has become free behind comes before a blind A/B that is not due
             # Asked again under the lock: the place may have been given away in between.
             if not connection.features.has_select_for_update or _is_free(**ids, place=place, comparison=comparison.pk):
                 return comparison

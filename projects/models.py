@@ -73,6 +73,11 @@ class Project(models.Model):
         validators=[MaxValueValidator(20)],
         help_text="Share of what a person is given that they judged before, in another order.",
     )
+    evaluation_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="Share of what a person is given of the queue that is of the blind A/Bs under way.",
+    )
     practice_count = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(20)],
