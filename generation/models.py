@@ -84,6 +84,7 @@ class SamplingJob(Job):
     class Purpose(models.TextChoices):
         JUDGING = "judging", "to be judged"
         COMPARE = "compare", "before and after a round"
+        CONTEST = "contest", "for a blind A/B"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sampling_jobs")
     purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.JUDGING)

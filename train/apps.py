@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class TrainConfig(AppConfig):
     name = "train"
+
+    def ready(self) -> None:
+        from train import contests
+
+        contests.listen()

@@ -1,12 +1,14 @@
 """Datasets frozen from judgements, and the rounds that train on them."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Count, F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from annotate.models import Revision
-from generation.models import Policy, SamplingJob
+from annotate.models import Comparison, Revision
+from generation.models import Completion, Policy, SamplingJob
 from jobs.models import Job
 from projects.models import Project
 
@@ -86,3 +88,80 @@ class RoundMetric(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line} of {self.round}"
+
+
+class ContestQuerySet(models.QuerySet["Contest"]):
+    def with_progress(self) -> "ContestQuerySet":
+        """Annotate how many pairings are `answered`, the `same` (ties by themselves), and `waiting` for people."""
+        waiting = Q(pairings__comparison__judged__lt=F("pairings__comparison__wanted"))
+        return self.annotate(
+            answered=Count("pairings"),
+            same=Count("pairings", filter=Q(pairings__comparison=None, pairings__isnull=False)),
+            waiting=Count("pairings", filter=waiting),
+        )
+
+    def under_way(self) -> "ContestQuerySet":
+        return self.with_progress().filter(self._under_way())
+
+    def ended(self) -> "ContestQuerySet":
+        """Those whose result may be read: all is judged, or they were stopped."""
+        return self.with_progress().exclude(self._under_way())
+
+    @staticmethod
+    def _under_way() -> Q:
+        sampling = Q(sampling__status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
+        return Q(stopped_at=None) & (sampling | Q(waiting__gt=0))
+
+
+class Contest(models.Model):
+    """A blind A/B: people judge two policies' answers to held-out prompts, unseen among their other work.
+
+    Its size is chosen up front, and its result is read once, when it has ended: looking at it earlier, and stopping
+    when it pleases, would make the interval too short.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="contests")
+    first = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="+")
+    second = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="+")
+    size = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="How many pairs of answers to judge."
+    )
+    percent = models.PositiveSmallIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Share of what the queue gives a person that is of this contest, in per cent.",
+    )
+    seed = models.BigIntegerField(help_text="It draws the prompts, and which answer has which slot.")
+    sampling = models.OneToOneField(SamplingJob, on_delete=models.PROTECT, related_name="contest")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    stopped_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    stopped_at = models.DateTimeField(null=True)
+
+    objects = ContestQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(first=F("second")), name="a_contest_is_between_two_policies")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first} against {self.second}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("contest", args=[self.project.slug, self.pk])
+
+
+class Pairing(models.Model):
+    """An answer of each of a contest's policies to one prompt. Without a comparison they read the same: a tie."""
+
+    contest = models.ForeignKey(Contest, on_delete=models.CASCADE, related_name="pairings")
+    first_answer = models.OneToOneField(Completion, on_delete=models.PROTECT, related_name="+")
+    second_answer = models.OneToOneField(Completion, on_delete=models.PROTECT, related_name="+")
+    comparison = models.OneToOneField(Comparison, null=True, on_delete=models.PROTECT, related_name="pairing")
+
+    def __str__(self) -> str:
+        return f"completions {self.first_answer_id} and {self.second_answer_id} in contest {self.contest_id}"

@@ -5,8 +5,14 @@ import itertools
 import pytest
 
 from annotate.judging import best_of, record
+from generation.engine import Answer, Parameters, Sampled
+from generation.models import Policy
+from generation.sampling import store
+from jobs.attempts import Attempt
+from jobs.models import Job
 from projects.models import Prompt
-from train.models import Round, RoundMetric
+from train.contests import start_contest
+from train.models import Contest, Round, RoundMetric
 from train.recipes import RoundSettings
 from train.rounds import launch_round
 
@@ -75,3 +81,58 @@ def step_line(step: int, steps: int = 10, **values):
         "peak_memory_bytes": 2_000_000_000,
         **values,
     }
+
+
+@pytest.fixture
+def rival(policy, project) -> Policy:
+    """What a round made of the policy."""
+    return Policy.objects.create(
+        name="Plain answers, round 1",
+        path="rounds/1/policy",
+        fingerprint="e" * 64,
+        tokenizer_fingerprint="t" * 64,
+        project=project,
+        parent=policy,
+    )
+
+
+@pytest.fixture
+def held_out(add_prompts):
+    """Return a function that makes so many prompts, all held out."""
+
+    def make(how_many: int = 12) -> list[Prompt]:
+        prompts = add_prompts(*(f"Held-out question {number}?" for number in range(how_many)))
+        Prompt.objects.filter(pk__in=[prompt.pk for prompt in prompts]).update(side=Prompt.Side.HELD_OUT)
+        return prompts
+
+    return make
+
+
+@pytest.fixture
+def start(project, policy, rival, alice):
+    """Return a function that starts a blind A/B of the rival against the policy."""
+
+    def begin(size: int = 12, percent: int = 100, **about) -> Contest:
+        parameters = Parameters(n=1, temperature=about.pop("temperature", 1.0), top_p=1.0, top_k=0, max_tokens=64)
+        about = {"first": rival, "second": policy, "seed": 3, "user": alice} | about
+        return start_contest(project, **about, size=size, percent=percent, parameters=parameters)
+
+    return begin
+
+
+@pytest.fixture
+def answered():
+    """Return a function that stores the answers of both policies to a contest's prompts, as its job does."""
+
+    def answer(contest: Contest, text=lambda item, index: f"{item.policy} says {index}", refused=()) -> Contest:
+        job = contest.sampling
+        attempt = Attempt(job.pk, Job.objects.claim(job.pk))
+        for item in job.items.select_related("prompt", "policy").order_by("position"):
+            found = [Answer(i, text(item, i), [5, 6, 7 + i], -3.0 - i, "stop") for i in range(job.n)]
+            refusal = "It is too long." if item.prompt_id in refused else ""
+            store(attempt, item, item.policy, Sampled(item.pk, [1, 2, 3], [] if refusal else found, refusal))
+        attempt.beat(progress=job.total)
+        attempt.finish(Job.Status.SUCCEEDED)
+        return contest
+
+    return answer
