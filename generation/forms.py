@@ -58,18 +58,43 @@ def newest_policy(project: Project) -> Policy | None:
     return usable.filter(project=project).first() or usable.first()
 
 
-class SamplingForm(forms.Form):
+class ParametersForm(forms.Form):
+    """How a policy is asked for answers."""
+
+    temperature = number("Temperature", "Higher makes the answers differ more.", least=0, most=5)
+    max_tokens = whole_number("Longest answer", "In tokens. What is longer is cut off.", least=1, most=LARGEST)
+    top_p = number("Top p", "1: no token is ruled out.", least=0.01, most=1)
+    top_k = whole_number("Top k", "0: no token is ruled out.", least=0, most=LARGEST)
+    seed = whole_number("Seed", "Empty: drawn.", least=0, most=LARGEST_SEED, required=False)
+
+    @staticmethod
+    def usual(project: Project) -> dict[str, Any]:
+        """Return what a form begins with: the longest answer of what was last sampled for judging."""
+        last = project.sampling_jobs.filter(purpose=SamplingJob.Purpose.JUDGING).order_by("-pk").first()
+        most = last.max_tokens if last else SamplingJob._meta.get_field("max_tokens").default
+        return {"temperature": 1.0, "max_tokens": most, "top_p": 1.0, "top_k": 0}
+
+    def clean_max_tokens(self) -> int:
+        most: int = self.cleaned_data["max_tokens"]
+        if most >= settings.WINNOW_CONTEXT_TOKENS:
+            raise ValidationError(
+                f"The model server reads at most {settings.WINNOW_CONTEXT_TOKENS:,} tokens, prompt and answer "
+                f"together. Give less, {settings.WINNOW_CONTEXT_TOKENS // 2:,} for example."
+            )
+        return most
+
+    def parameters(self, n: int) -> Parameters:
+        values = self.cleaned_data
+        return Parameters(n, values["temperature"], values["top_p"], values["top_k"], values["max_tokens"])
+
+
+class SamplingForm(ParametersForm):
     UNSAMPLED, ALL, HELD_OUT = "unsampled", "all", "held-out"
 
     policy = PolicyField("Policy", "The model that answers.", empty_label=None)
     prompts = forms.ChoiceField(label="Prompts", error_messages={"required": "Choose which prompts."})
     limit = whole_number("At most", "Prompts, oldest first. Empty: all of them.", least=1, most=LARGEST, required=False)
     n = whole_number("Answers to each", "4 give people something to choose from.", least=1, most=64)
-    temperature = number("Temperature", "Higher makes the answers differ more.", least=0, most=5)
-    max_tokens = whole_number("Longest answer", "In tokens. What is longer is cut off.", least=1, most=LARGEST)
-    top_p = number("Top p", "1: no token is ruled out.", least=0.01, most=1)
-    top_k = whole_number("Top k", "0: no token is ruled out.", least=0, most=LARGEST)
-    seed = whole_number("Seed", "Empty: drawn.", least=0, most=LARGEST_SEED, required=False)
 
     def __init__(self, project: Project, data: Any = None, initial: dict[str, Any] | None = None):
         counts = {which: prompts_of(project, which).count() for which in (self.UNSAMPLED, self.ALL, self.HELD_OUT)}
@@ -87,15 +112,10 @@ class SamplingForm(forms.Form):
 
     @classmethod
     def _defaults(cls, project: Project, counts: dict[str, int]) -> dict[str, Any]:
-        last = project.sampling_jobs.filter(purpose=SamplingJob.Purpose.JUDGING).order_by("-pk").first()
-        return {
+        return cls.usual(project) | {
             "policy": newest_policy(project),
             "prompts": cls.UNSAMPLED if counts[cls.UNSAMPLED] else cls.ALL,
             "n": max(USUAL_ANSWERS, project.answers_per_comparison),
-            "temperature": 1.0,
-            "max_tokens": last.max_tokens if last else SamplingJob._meta.get_field("max_tokens").default,
-            "top_p": 1.0,
-            "top_k": 0,
         }
 
     def clean_n(self) -> int:
@@ -112,15 +132,6 @@ class SamplingForm(forms.Form):
                 "Did you mean 1.0?"
             )
         return temperature
-
-    def clean_max_tokens(self) -> int:
-        most: int = self.cleaned_data["max_tokens"]
-        if most >= settings.WINNOW_CONTEXT_TOKENS:
-            raise ValidationError(
-                f"The model server reads at most {settings.WINNOW_CONTEXT_TOKENS:,} tokens, prompt and answer "
-                f"together. Give less, {settings.WINNOW_CONTEXT_TOKENS // 2:,} for example."
-            )
-        return most
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
@@ -149,9 +160,7 @@ class SamplingForm(forms.Form):
             self.project,
             [values["policy"]],
             prompts_of(self.project, values["prompts"])[: values["limit"]],
-            parameters=Parameters(
-                values["n"], values["temperature"], values["top_p"], values["top_k"], values["max_tokens"]
-            ),
+            parameters=self.parameters(values["n"]),
             seed=values["seed"],
             user=user,
         )
