@@ -29,6 +29,7 @@ from projects.models import Membership, Project, Prompt
 from projects.prompts import import_prompts, run_import
 from tests import samples
 from tests.train.conftest import step_line
+from train.contests import start_contest
 from train.datasets import freeze
 from train.models import Round, RoundMetric
 from train.recipes import RoundSettings
@@ -129,6 +130,7 @@ def fill() -> Site:
     _judge_projects(alice, bob, policy)
     _full_project(site, long, policy)
     _practised_project(site, policy)
+    _compared_project(site, policy)
     return site
 
 
@@ -172,6 +174,32 @@ def _practised_project(site: Site, policy: Policy) -> None:
     (copy,) = add([one], "practice", site.alice, "It answers the question, and in one line.")
     practice.say(site.dora, copy, best_of(1, 2), [0, 1])
     site.numbers["practised_masked"] = mask(copy.pk)
+
+
+def _compared_project(site: Site, policy: Policy) -> None:
+    """A project with a blind A/B that has ended, with more wins than losses, and one that is under way."""
+    project = make_project("compared", "Answers of two policies", site.alice, [site.bob])
+    add_prompts(project, *(prompt for prompt, _ in samples.EXPLAIN[:40]))
+    project.prompts.update(side=Prompt.Side.HELD_OUT)
+    made = Policy.objects.create(
+        name="Answers of two policies, round 1", fingerprint="c" * 64, project=project, parent=policy
+    )
+    contests = []
+    for number in range(2):
+        about = {"size": 60, "percent": 30, "parameters": PARAMETERS, "user": site.alice, "seed": number}
+        contest = start_contest(project, made, policy, **about)
+        attempt = Attempt(contest.sampling_id, Job.objects.claim(contest.sampling_id))
+        for item in contest.sampling.items.select_related("prompt", "policy"):
+            words = ["In a word.", "Yes. " * (1 + item.pk % 7)]
+            texts = [f"{item.policy}: {item.prompt.text} {words[(i + item.pk) % 2]}" for i in range(contest.sampling.n)]
+            found = [Answer(i, text, [5, 6, 7 + i], -3.0 - i, "stop") for i, text in enumerate(texts)]
+            store(attempt, item, item.policy, Sampled(item.pk, [1, 2, 3], found))
+        attempt.finish(Job.Status.SUCCEEDED)
+        contests.append(contest)
+    for number, pairing in enumerate(contests[0].pairings.exclude(comparison=None)):
+        wins = pairing.comparison.answers.get(completion=pairing.first_answer).number
+        say(site.bob, pairing.comparison, tie(2) if number % 6 == 0 else best_of(wins if number % 3 else 1 - wins, 2))
+    site.numbers["contest"], site.numbers["under_way"] = (contest.pk for contest in contests)
 
 
 def _full_project(site: Site, long: User, policy: Policy) -> None:

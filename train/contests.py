@@ -147,5 +147,9 @@ def stop_contest(contest: Contest, user: User) -> None:
 
 def _share_out(project: Project) -> None:
     """Tell the queue the share of the contests under way. That of one which ends by itself is no more asked for."""
-    shares = [contest.percent for contest in Contest.objects.under_way().filter(project=project)]
-    Project.objects.filter(pk=project.pk).update(evaluation_percent=min(100, sum(shares)))
+    Project.objects.filter(pk=project.pk).update(evaluation_percent=min(100, shares_given(project)))
+
+
+def shares_given(project: Project) -> int:
+    """Return how much of the queue the contests under way have, in per cent."""
+    return sum(contest.percent for contest in Contest.objects.under_way().filter(project=project))

@@ -109,8 +109,8 @@ class ContestQuerySet(models.QuerySet["Contest"]):
 
     @staticmethod
     def _under_way() -> Q:
-        sampling = Q(sampling__status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
-        return Q(stopped_at=None) & (sampling | Q(waiting__gt=0))
+        # A sampling job that failed or was cancelled can be resumed: its contest goes on until it is stopped.
+        return Q(stopped_at=None) & (~Q(sampling__status=Job.Status.SUCCEEDED) | Q(waiting__gt=0))
 
 
 class Contest(models.Model):
@@ -142,6 +142,9 @@ class Contest(models.Model):
     stopped_at = models.DateTimeField(null=True)
 
     objects = ContestQuerySet.as_manager()
+    answered: int  # by ContestQuerySet.with_progress, as are these:
+    same: int
+    waiting: int
 
     class Meta:
         constraints = [
@@ -153,6 +156,16 @@ class Contest(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("contest", args=[self.project.slug, self.pk])
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its result may not be read yet; of a row `with_progress`. Reads the sampling job."""
+        return self.stopped_at is None and (self.sampling.status != Job.Status.SUCCEEDED or self.waiting > 0)
+
+    @property
+    def decided(self) -> int:
+        """How many pairings are judged, or ties by themselves; of a row `with_progress`."""
+        return self.answered - self.waiting
 
 
 class Pairing(models.Model):

@@ -14,6 +14,7 @@ from jobs.attempts import cancel, resume
 from jobs.http import HtmxRequest, fragment
 from projects.access import project_for_admin
 from projects.models import Project
+from train import contest_views
 from train.datasets import PARTS, NothingToTrainOn, current_dataset, export, part_file
 from train.figures import before_and_after, held_out_accuracy, pair_figures, watch
 from train.forms import LaunchForm, in_words, plain
@@ -77,6 +78,7 @@ def round_page(request: HtmxRequest, slug: str, number: int) -> HttpResponse:
         }
         context |= {"beta": plain(settings["beta"]), "learning_rate": plain(settings["learning_rate"])}
         context |= {"other_settings": in_words(settings), "checkpoint": checkpoint_step(round)}
+        context |= contest_views.of_round(round)
     return render(request, fragment(request, "train/round.html", ("live", "compare")), context)
 
 

@@ -148,8 +148,9 @@ def test_queries(page, finished, policy, add_metrics, django_assert_num_queries)
     add_metrics(finished, *(step_line(step) for step in range(1, 11)))
     answer(finished.before_and_after, policy, "An old answer.", 10)
     # 1 session, 2 person, 3 project, 4 membership, 5 round; before and after: 6 count, 7 page, 8 items,
-    # 9 their completions, 10 lengths; metrics: 11 last lines, 12 first step, 13 count, 14 curves, 15 earlier rounds
-    with django_assert_num_queries(15):
+    # 9 their completions, 10 lengths; metrics: 11 last lines, 12 first step, 13 count, 14 curves, 15 earlier rounds;
+    # blind A/B: 16 the newest, 17 held-out prompts, 18 policies, 19 the last sampling
+    with django_assert_num_queries(19):
         page.get(ADDRESS)
 
 

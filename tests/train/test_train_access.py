@@ -1,7 +1,7 @@
 import pytest
 from django.urls import reverse
 
-PAGES = ("rounds", "launch_round", "round", "datasets", "download_dataset")
+PAGES = ("rounds", "launch_round", "round", "evaluation", "datasets", "download_dataset")
 ACTIONS = ("cancel_round", "resume_round", "freeze_dataset")
 ARGUMENTS = {"round": [1], "cancel_round": [1], "resume_round": [1], "download_dataset": [1, "train"]}
 

@@ -13,9 +13,11 @@ from annotate.judging import best_of, record
 from annotate.queue import next_lease
 from annotate.review import exclude, settle
 from annotate.review_forms import BEGINNING
-from generation.models import SamplingJob
+from generation.engine import Parameters
+from generation.models import Policy, SamplingJob
 from projects.invitations import invite
 from projects.models import Membership, Prompt
+from train.contests import start_contest
 from train.datasets import freeze
 from train.recipes import RoundSettings
 from train.rounds import launch_round
@@ -124,6 +126,10 @@ TABLE = [
     ("round", admins(200, arguments={"number": 1})),
     ("cancel_round", admins(302, arguments={"number": 1}, post={})),
     ("resume_round", admins(302, arguments={"number": 1}, post={})),
+    ("evaluation", admins(200)),
+    ("evaluation", admins(200, post={})),
+    ("contest", admins(200, arguments={"pk": "contest"})),
+    ("stop_contest", admins(302, arguments={"pk": "contest"}, post={})),
     ("datasets", admins(200)),
     ("freeze_dataset", admins(302, post={})),
     ("download_dataset", admins(200, arguments={"number": 1, "part": "train"})),
@@ -145,11 +151,17 @@ def ids(project, policy, alice, bob, dora, charlie, olga, add_prompts, sampled) 
     settle(comparisons[0], best_of(0, 2), alice, [0, 1])
     practice = add([comparisons[0]], "practice", alice)[0]
     exclusion = exclude(project, bob, BEGINNING, alice)
+    job = SamplingJob.objects.get()
+    made = Policy.objects.create(name="Made", fingerprint="e" * 64, project=project, parent=policy)
+    Prompt.objects.filter(pk=prompts[-1].pk).update(side=Prompt.Side.HELD_OUT)
+    parameters = Parameters(n=1, temperature=1.0, top_p=1.0, top_k=0, max_tokens=64)
+    contest = start_contest(project, made, policy, size=1, percent=10, parameters=parameters)
     return {
+        "contest": contest.pk,
         "practice": practice.pk,
         "check": practice.check_made.pk,
         "exclusion": exclusion.pk,
-        "job": SamplingJob.objects.get().pk,
+        "job": job.pk,
         "comparison": left.pk,
         "dora": membership.pk,
         "link": link.pk,

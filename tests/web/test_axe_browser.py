@@ -131,7 +131,7 @@ PAGES = [
         for slug in ("full", "nothing-yet")
         for page in (
             *("", "prompts/", "people/", "settings/", "sampling/", "policies/", "review/", "numbers/"),
-            *("rounds/", "rounds/launch/", "datasets/"),
+            *("rounds/", "rounds/launch/", "evaluation/", "datasets/"),
         )
     ],
     Look("alice", "/p/full/sampling/{job}/"),
@@ -145,6 +145,9 @@ PAGES = [
     Look("bob", "/p/nothing-yet/practice/", state="none"),
     Look("alice", "/p/full/rounds/{round}/"),
     Look("alice", "/p/full/rounds/2/", state="failed"),
+    Look("alice", "/p/compared/evaluation/", state="with a ranking"),
+    Look("alice", "/p/compared/evaluation/{contest}/"),
+    Look("alice", "/p/compared/evaluation/{under_way}/", click("Stop it"), "to be stopped"),
     Look("bob", "/p/full/review/", state="refused", status=403),
     Look("bob", "/p/no-such-project/", state="not there", status=404),
 ]
@@ -152,7 +155,8 @@ PAGES = [
 
 def test_every_page_is_looked_at():
     masked = dict.fromkeys(("comparison_masked", "flagged_masked", "practised_masked"), mask(1))
-    numbers = dict.fromkeys(("comparison", "hard", "job", "person", "round"), 1) | masked | {"token": "1.x"}
+    named = ("comparison", "contest", "hard", "job", "person", "round", "under_way")
+    numbers = dict.fromkeys(named, 1) | masked | {"token": "1.x"}
     seen = {resolve(look.address.format(**numbers)).url_name for look in JUDGING + PAGES}
     assert {name for name, row in TABLE if row.post is None} - NO_PAGES <= seen
 
