@@ -2,28 +2,31 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Now
+from django.db.models import Max, Prefetch, QuerySet, TextField
+from django.db.models.functions import Cast, Now
 
-from annotate.judging import Choice, pairs_of
-from annotate.models import Comparison, Revision, excluded
+from annotate.models import Comparison, Exclusion, Revision, Slot
 from generation.models import Completion
 from jobs.files import whole_file
+from jobs.models import Job
 from projects.models import Project, Prompt
-from train.models import Dataset
+from train.counting import Counted, Decided, Lost, Said, Scope, count_all, decided
+from train.engine.groups import Ranking
+from train.models import Dataset, Round
+from train.rules import Rule, Since
 
 PARTS = (Prompt.Side.TRAIN, Prompt.Side.HELD_OUT)
 BATCH = 500
+USUAL = Rule()
 
 
 class NothingToTrainOn(ValueError):
@@ -34,32 +37,19 @@ class DatasetGone(ValueError):
     """A frozen dataset's file is not there any more."""
 
 
-@dataclass
-class PartCount:
-    """What one part of a dataset holds."""
+def by_now(project: Project, rule: Rule) -> Dataset:
+    """Return a dataset, not stored and without a number, of what the rule takes of all that is judged by now.
 
-    groups: int = 0
-    pairs: int = 0
-
-
-def counted_revisions(dataset: Dataset) -> "QuerySet[Revision]":
-    """Return the rankings that count in a dataset: each judgement's last one when revision `as_of` was the newest.
-
-    Who found all answers bad and wrote a better one has ranked: the own answer over the others.
-    A settlement that stood then wins over the votes on its comparison, unless the dataset leaves settlements aside.
-    Votes of people who were left out when the dataset was made are none.
+    Raises:
+        NothingToTrainOn: the rule begins with the last round, and there is none.
     """
-    ranks = Q(kind=Revision.Kind.RANKED) | Q(kind=Revision.Kind.BOTH_BAD, edit__isnull=False)
-    known = Revision.objects.filter(project=dataset.project, pk__lte=dataset.as_of)
-    newest = known.filter(judgement=OuterRef("judgement")).order_by("-pk").values("pk")[:1]
-    last = known.filter(pk=Subquery(newest), judgement__comparison__purpose=Comparison.Purpose.TRAIN)
-    votes = last.filter(judgement__settles=False).exclude(excluded(dataset.created_at, ""))
-    if dataset.settlements == Dataset.Settlements.ASIDE:
-        return votes.filter(ranks)
-    settling = last.filter(judgement__settles=True).exclude(kind=Revision.Kind.WITHDRAWN)
-    settled = settling.values("judgement__comparison")
-    counting = Q(pk__in=settling.values("pk")) | Q(pk__in=votes.exclude(judgement__comparison__in=settled).values("pk"))
-    return known.filter(counting, ranks)
+    after = 0
+    if rule.since == Since.ROUND:
+        last = last_round(project)
+        if last is None:
+            raise NothingToTrainOn(f"{project} has no round yet to count from. Take what was judged since it began.")
+        after = last.dataset.as_of
+    return Dataset(project=project, as_of=newest_revision(project), rule=rule.as_json(), after=after)
 
 
 def newest_revision(project: Project) -> int:
@@ -67,64 +57,153 @@ def newest_revision(project: Project) -> int:
     return newest or 0
 
 
-def newest_dataset(project: Project, settlements: str) -> Dataset | None:
-    """Return the newest dataset if it holds just what counts now: a skip, for one, changes nothing."""
-    newest = project.datasets.filter(settlements=settlements).order_by("-number").first()
-    if newest is None:
-        return None
-    then, now = (
-        list(counted_revisions(dataset).order_by("pk").values_list("pk", flat=True))
-        for dataset in (newest, all_by_now(project, settlements))
-    )
-    return newest if then == now else None
+def last_round(project: Project) -> Round | None:
+    """Return the last round that used its dataset up: one that failed or was cancelled has not."""
+    ended_badly = [Job.Status.FAILED, Job.Status.CANCELLED]
+    rounds = project.rounds.exclude(status__in=ended_badly).select_related("dataset")
+    return rounds.order_by("-number").first()
 
 
-def all_by_now(project: Project, settlements: str) -> Dataset:
-    """Return a dataset, not stored and without a number, of all that counts now."""
-    return Dataset(project=project, as_of=newest_revision(project), settlements=settlements, created_at=Now())
+def numbered_dataset(project: Project, user: User | None = None, rule: Rule = USUAL) -> Dataset:
+    """Return the newest dataset of the rule if it holds what the rule takes now, else a new one, not frozen yet.
 
-
-@transaction.atomic
-def numbered_dataset(project: Project, user: User | None = None, settlements: str = Dataset.Settlements.WIN) -> Dataset:
-    """Return the newest dataset if nothing that counts was judged since, else a new one, not frozen yet.
+    What counts is found before the project is locked, which is for a moment only.
 
     Raises:
-        NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
+        NothingToTrainOn: the rule finds no pair of a training prompt's answers.
     """
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # asked twice at once, it is one dataset
-    return newest_dataset(project, settlements) or new_dataset(project, user, settlements)
+    wanted = by_now(project, rule)
+    same = project.datasets.filter(rule=wanted.rule, after=wanted.after).order_by("-number")
+    known = same.first()
+    check_trainable(wanted)
+    if known and revisions_in(known) == revisions_in(wanted):
+        return known
+    with transaction.atomic():
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers are given out one at a time
+        # Asked twice at once, it is one dataset.
+        made = same.filter(as_of=wanted.as_of, number__gt=known.number if known else 0).first()
+        return made or _numbered(wanted, user)
 
 
-@transaction.atomic
-def new_dataset(project: Project, user: User | None = None, settlements: str = Dataset.Settlements.WIN) -> Dataset:
-    """Number a dataset of all that is judged by now. `freeze` writes it.
-
-    Raises:
-        NothingToTrainOn: no judgement of a training prompt prefers one answer to another.
-    """
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers are given out one at a time
-    dataset = all_by_now(project, settlements)
-    trainable = counted_revisions(dataset).filter(pairs__prompt__side=Prompt.Side.TRAIN)
-    if not trainable.exists():
-        raise NothingToTrainOn(
-            f"{project} has no preference pair to train on. Judge some answers to prompts that are not held out first."
-        )
-    number = project.datasets.aggregate(most=Max("number"))["most"] or 0
+def _numbered(dataset: Dataset, user: User | None) -> Dataset:
+    number = dataset.project.datasets.aggregate(most=Max("number"))["most"] or 0
     dataset.number, dataset.created_by = number + 1, user
     dataset.save()
     dataset.refresh_from_db()
     return dataset
 
 
-def current_dataset(project: Project, user: User | None = None, settlements: str = Dataset.Settlements.WIN) -> Dataset:
-    """Return the dataset of all that is judged by now, frozen.
+def check_trainable(dataset: Dataset) -> None:
+    """Raise NothingToTrainOn unless somebody has preferred an answer to another. Even votes do train."""
+    found = counted_in(dataset, Prompt.Side.TRAIN)
+    if any(counted.rankings and counted.lost != Lost.TIES for counted in found):
+        return
+    if dataset.made_by == USUAL:
+        raise NothingToTrainOn(
+            f"{dataset.project} has no preference pair to train on. "
+            "Judge some answers to prompts that are not held out first."
+        )
+    raise NothingToTrainOn(
+        f"{dataset.project} has no preference pair to train on by this rule: {dataset.made_by} "
+        "Choose a rule that takes more, or judge more answers."
+    )
+
+
+def current_dataset(project: Project, user: User | None = None, rule: Rule = USUAL) -> Dataset:
+    """Return the dataset of what the rule takes by now, frozen.
 
     Raises:
         NothingToTrainOn: see `numbered_dataset`.
     """
-    dataset = numbered_dataset(project, user, settlements)
+    dataset = numbered_dataset(project, user, rule)
     freeze(dataset)
     return dataset
+
+
+def revisions_in(dataset: Dataset) -> list[int]:
+    """Return the ids of the revisions that a dataset holds, or would hold, in order."""
+    if dataset.frozen_at:
+        return list(dataset.revisions.order_by("pk").values_list("pk", flat=True))
+    return sorted(said.revision for part in PARTS for counted in counted_in(dataset, part) for said in counted.said)
+
+
+# ---- What counts
+
+
+def counted_in(dataset: Dataset, part: str) -> Iterator[Counted]:
+    """Yield what each comparison of a part that was judged gives to a dataset, stored or not.
+
+    The cost is that of reading every revision of the part once; memory holds those of so many prompts at a time.
+    """
+    prompts = Prompt.objects.filter(project=dataset.project, side=part)
+    return count_all(read_said(prompts, dataset.as_of), scope_of(dataset))
+
+
+def read_said(prompts: "QuerySet[Prompt]", as_of: int) -> Iterator[Said]:
+    """Yield all that was said of answers to these prompts up to a revision, by prompt, comparison and age.
+
+    It pages through them: no read stays open in which others' writes could come between.
+    """
+    last = 0
+    while page := list(prompts.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        last = page[-1]
+        # The prompts are of one project: naming it here would make SQLite read all that was said in it.
+        said = Revision.objects.filter(judgement__comparison__prompt__in=page, pk__lte=as_of)
+        yield from _rows(said.filter(judgement__comparison__purpose=Comparison.Purpose.TRAIN))
+
+
+def _rows(revisions: "QuerySet[Revision]") -> Iterator[Said]:
+    rows = revisions.annotate(
+        tiers_text=Cast("tiers", TextField()), unordered_text=Cast("unordered", TextField())
+    ).values_list(
+        "pk",
+        "judgement",
+        "judgement__comparison",
+        "judgement__comparison__prompt",
+        "judgement__comparison__prompt__side",
+        "judgement__comparison__slots",
+        "person",
+        "kind",
+        "tiers_text",
+        "unordered_text",
+        "strength",
+        "edit",
+        "judgement__settles",
+        "submitted_at",
+    )
+    for row in rows.order_by("judgement__comparison__prompt", "judgement__comparison", "pk"):
+        what: list[Any] = [*row[:8], _tuples(row[8]), _tuples(row[9]), *row[10:]]
+        yield Said(*what)
+
+
+@lru_cache(maxsize=10_000)
+def _tuples(text: str) -> tuple[Any, ...]:
+    """Read a list, or a list of lists, that is stored as JSON. The same few are read again and again."""
+    return tuple(tuple(one) if isinstance(one, list) else one for one in json.loads(text))
+
+
+def scope_of(dataset: Dataset) -> Scope:
+    """Return a dataset's rule with what it means at the moment the dataset was made; one that is not stored: now."""
+    exclusions = Exclusion.objects.filter(project=dataset.project)
+    held = exclusions.at(dataset.created_at) if dataset.pk else exclusions.filter(lifted_at=None)
+    rule = dataset.made_by
+    return Scope(
+        rule,
+        as_of=dataset.as_of,
+        after=dataset.after,
+        left_out=dict(held.values_list("person", "since")),
+        written=_slots_of(dataset.project, rule.policies) if rule.policies else None,
+    )
+
+
+def _slots_of(project: Project, policies: tuple[int, ...]) -> dict[int, frozenset[int]]:
+    """Return, by comparison, the slots whose answers these policies wrote."""
+    written = Slot.objects.filter(comparison__project=project, completion__policy__in=policies).order_by("comparison")
+    by_comparison = groupby(written.values_list("comparison", "number"), key=lambda slot: slot[0])
+    return {comparison: frozenset(number for _, number in slots) for comparison, slots in by_comparison}
+
+
+# ---- Files
 
 
 def folder(dataset: Dataset) -> Path:
@@ -135,81 +214,84 @@ def part_file(dataset: Dataset, part: str) -> Path:
     return folder(dataset) / f"{part}.jsonl"
 
 
-def freeze(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> None:
+def freeze(dataset: Dataset, tick: Callable[[int], None] = lambda done: None) -> None:
     """Write the dataset's files and its row. Doing it again, or twice at once, gives the same bytes.
 
-    `tick` is called every so many groups.
+    `tick` is called every so many groups, with how many are written.
     """
     if dataset.frozen_at:
         return
     values: dict[str, Any] = {}
+    done = 0
     for part in PARTS:
-        count, digest = PartCount(), hashlib.sha256()
+        groups_written, pairs, digest = 0, 0, hashlib.sha256()
         with whole_file(part_file(dataset, part)) as file:
-            for group in groups(dataset, part):
-                line = json.dumps(group, ensure_ascii=False) + "\n"
-                file.write(line)
-                digest.update(line.encode())
-                count.groups += 1
-                if count.groups % BATCH == 0:
-                    tick()
-                count.pairs += len(decided(group))
-        values |= {f"{part}_groups": count.groups, f"{part}_pairs": count.pairs, f"{part}_sha256": digest.hexdigest()}
-    _list_revisions(dataset)
+            for batch in batches(counted_in(dataset, part)):
+                for group in groups(batch):
+                    line = json.dumps(group, ensure_ascii=False) + "\n"
+                    file.write(line)
+                    digest.update(line.encode())
+                groups_written += len(batch)
+                pairs += sum(len(counted.pairs) for counted in batch)
+                _list_revisions(dataset, batch)
+                done += len(batch)
+                tick(done)
+        values |= {f"{part}_groups": groups_written, f"{part}_pairs": pairs, f"{part}_sha256": digest.hexdigest()}
     Dataset.objects.filter(pk=dataset.pk, frozen_at=None).update(frozen_at=Now(), **values)
     dataset.refresh_from_db()
 
 
-def _list_revisions(dataset: Dataset) -> None:
+def _list_revisions(dataset: Dataset, batch: list[Counted]) -> None:
     """Note which revisions the dataset came from, in transactions of a few milliseconds."""
-    ids = list(counted_revisions(dataset).values_list("pk", flat=True))
+    ids = [said.revision for counted in batch for said in counted.said]
     for start in range(0, len(ids), BATCH):
         dataset.revisions.add(*ids[start : start + BATCH])
 
 
-def groups(dataset: Dataset, part: str) -> Iterator[dict[str, Any]]:
-    """Yield the preference groups of a part: one comparison each, in the trainer's format."""
-    revisions = (
-        counted_revisions(dataset)
-        .filter(judgement__comparison__prompt__side=part)
-        .order_by("judgement__comparison", "pk")
-        .select_related("judgement", "edit__context")
+def batches(found: Iterable[Counted]) -> Iterator[list[Counted]]:
+    """Yield what goes into a file, so many comparisons at a time."""
+    kept = (counted for counted in found if counted.rankings)
+    while batch := list(islice(kept, BATCH)):
+        yield batch
+
+
+def groups(batch: list[Counted]) -> Iterator[dict[str, Any]]:
+    """Yield the preference groups of some comparisons, one each, in the trainer's format."""
+    comparisons = Comparison.objects.select_related("prompt", "context").prefetch_related(
+        Prefetch("answers", Slot.objects.select_related("completion__context").order_by("-pk"))
     )
-    by_comparison = groupby(revisions.iterator(BATCH), key=lambda revision: revision.judgement.comparison_id)
-    for comparison_id, rankings in by_comparison:
-        yield _group(comparison_id, list(rankings))
+    known = comparisons.in_bulk([counted.comparison for counted in batch])
+    edits = Completion.objects.select_related("context").in_bulk([pk for counted in batch for pk in counted.edits])
+    for counted in batch:
+        yield _group(known[counted.comparison], counted, [edits[pk] for pk in counted.edits])
 
 
-def _group(comparison_id: int, rankings: list[Revision]) -> dict[str, Any]:
-    comparison = Comparison.objects.select_related("prompt", "context").get(pk=comparison_id)
-    answers = {
-        slot.number: slot.completion
-        for slot in comparison.answers.select_related("completion__context").order_by("-pk")
-    }
+def _group(comparison: Comparison, counted: Counted, edits: list[Completion]) -> dict[str, Any]:
+    answers = {slot.number: slot.completion for slot in comparison.answers.all()}
     group: dict[str, Any] = {
-        "comparison": comparison_id,
+        "comparison": comparison.pk,
         "prompt_id": comparison.prompt.external_id or comparison.prompt.digest,
         "prompt": comparison.prompt.messages,
-        "completions": [_completion(answers[number]) for number in range(comparison.slots)],
-        "rankings": [],
+        "completions": [_completion(answers[number]) for number in range(comparison.slots)]
+        + [_completion(edit) for edit in edits],
+        "rankings": [
+            _ranking(ranking, revision) for ranking, revision in zip(counted.rankings, counted.revisions, strict=True)
+        ],
     }
-    for ranking in rankings:
-        tiers, unordered = ranking.tiers, ranking.unordered
-        if ranking.edit:
-            tiers, unordered = tiers_with_edit(ranking, len(group["completions"]), comparison.slots)
-            group["completions"].append(_completion(ranking.edit))
-        group["rankings"].append({"tiers": tiers, "unordered": unordered, "weight": 1, "revision": ranking.pk})
     if comparison.context:
         group["prompt_token_ids"] = comparison.context.token_ids
         group["tokenizer"] = comparison.context.tokenizer_fingerprint
     return group
 
 
-def tiers_with_edit(revision: Revision, place: int, slots: int) -> tuple[list[list[int]], list[int]]:
-    """Return tiers and unordered tiers with the person's own answer, the completion at `place`, above all others."""
-    if revision.kind == Revision.Kind.RANKED:
-        return [[place], *revision.tiers], [index + 1 for index in revision.unordered]
-    return [[place], list(range(slots))], [1]  # all bad, and not compared with each other
+def _ranking(ranking: Ranking, revision: int | None) -> dict[str, Any]:
+    """Write a ranking, with the revision it is of where it is one person's."""
+    said: dict[str, Any] = {
+        "tiers": [list(tier) for tier in ranking.tiers],
+        "unordered": sorted(ranking.unordered),
+        "weight": int(ranking.weight),
+    }
+    return said | ({"revision": revision} if revision else {})
 
 
 def _completion(completion: Completion) -> dict[str, Any]:
@@ -226,19 +308,21 @@ def _tokenizer(completion: Completion) -> str | None:
     return completion.context.tokenizer_fingerprint if completion.context else None
 
 
-def decided(group: dict[str, Any]) -> list[tuple[int, int]]:
-    """Return (chosen, rejected) for each pair of a group's answers that more people decided one way than the other."""
-    votes: Counter[tuple[int, int]] = Counter()
-    for ranking in group["rankings"]:
-        votes.update(pairs_of(Choice(Revision.Kind.RANKED, tuple(map(tuple, ranking["tiers"])))))
-    return [(better, worse) for (better, worse), count in votes.items() if count > votes[worse, better]]
+def pairs_in(group: dict[str, Any]) -> tuple[Decided, ...]:
+    """Return each pair of a line's answers that more people decided one way than the other."""
+    return decided(
+        tuple(
+            Ranking(tuple(map(tuple, said["tiers"])), frozenset(said["unordered"]), said["weight"])
+            for said in group["rankings"]
+        )
+    )
 
 
 def trl_lines(lines: Iterable[str]) -> Iterator[str]:
     """Turn the lines of a part into TRL's conversational preference format, a pair a line."""
     for line in lines:
         group = json.loads(line)
-        for chosen, rejected in decided(group):
+        for chosen, rejected, _ in pairs_in(group):
             row = {
                 "prompt": group["prompt"],
                 "chosen": [{"role": "assistant", "content": group["completions"][chosen]["text"]}],

@@ -16,6 +16,7 @@ from jobs.charts import Chart, shares
 from jobs.models import Job
 from projects.models import Project, Prompt
 from train.charts import engine_charts, metrics_of, round_charts
+from train.datasets import last_round
 from train.engine.output import terminal_line
 from train.models import Round, RoundMetric
 
@@ -40,9 +41,7 @@ class PairFigures:
 
 
 def pair_figures(project: Project) -> PairFigures:
-    # A round that failed or was cancelled has used nothing up.
-    ended_badly = [Job.Status.FAILED, Job.Status.CANCELLED]
-    last = project.rounds.exclude(status__in=ended_badly).select_related("dataset").order_by("-number").first()
+    last = last_round(project)
     since = last.dataset.as_of if last else 0
     pairs = PreferencePair.objects.current().of_project(project)
     counted = pairs.filter(revision__judgement__comparison__purpose=Comparison.Purpose.TRAIN)

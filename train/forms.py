@@ -14,7 +14,7 @@ from generation.forms import newest_policy
 from generation.models import Policy
 from projects.models import Project
 from train.engine.errors import ConfigError
-from train.models import Dataset, Round
+from train.models import Round
 from train.recipes import PRESETS, RoundSettings, preset_for
 from train.rounds import launch_round
 
@@ -119,9 +119,6 @@ class LaunchForm(forms.Form):
     nll_weight = number(
         "Weight of likelihood", "Holds the chosen answers' likelihood up. 0 is off; Llama 3 took 0.2.", most=1000
     )
-    settlements = choice(
-        "Settled comparisons", "What an admin has settled on the review page.", dict(Dataset.Settlements.choices)
-    )
     votes = choice("Several opinions", "", {"share": "each pair weighs the same", "count": "a pair weighs its votes"})
     reduction = choice(
         "Many answers to a prompt",
@@ -165,7 +162,7 @@ class LaunchForm(forms.Form):
     )
 
     LAYERS = (
-        ("Objective", ("loss", "label_smoothing", "nll_weight", "settlements", "votes", "reduction", "ties")),
+        ("Objective", ("loss", "label_smoothing", "nll_weight", "votes", "reduction", "ties")),
         ("Optimizer", ("schedule", "warmup_share", "weight_decay", "max_grad_norm", "lora_alpha", "lora_modules")),
         ("Machine", ("max_prompt_tokens", "max_completion_tokens", "token_budget", "dtype", "deterministic")),
         ("On the way", ("evaluate_every_steps", "checkpoint_every_steps")),

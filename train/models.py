@@ -1,5 +1,7 @@
 """Datasets frozen from judgements, and the rounds that train on them."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -11,26 +13,28 @@ from annotate.models import Comparison, Revision
 from generation.models import Completion, Policy, SamplingJob
 from jobs.models import Job
 from projects.models import Project
+from train.rules import Rule, read_rule
+
+
+def usual_rule() -> dict[str, Any]:
+    return Rule().as_json()
 
 
 class Dataset(models.Model):
-    """A numbered, frozen, hashed set of groups with a train and a held-out part.
+    """A numbered, frozen, hashed set of groups with a train and a held-out part, made by a stored rule.
 
-    It holds the revisions that counted when revision number `as_of` was the newest, and those who were left out when
-    it was made: revisions and exclusions never change but by dates, so freezing can be repeated and gives the same
+    It holds what its rule took when revision number `as_of` was the newest, without those who were left out when it
+    was made: revisions and exclusions never change but by dates, so freezing can be repeated and gives the same
     bytes.
     """
-
-    class Settlements(models.TextChoices):
-        """What becomes of the votes on a comparison that an admin has settled."""
-
-        WIN = "win", "win over the votes"
-        ASIDE = "aside", "are left aside"
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
     number = models.PositiveIntegerField()
     as_of = models.PositiveBigIntegerField(help_text="The newest revision's id when the dataset was asked for.")
-    settlements = models.CharField(max_length=5, choices=Settlements.choices, default=Settlements.WIN)
+    rule = models.JSONField(default=usual_rule, help_text="Which judgements it takes, and how they become pairs.")
+    after = models.PositiveBigIntegerField(
+        default=0, help_text="Where the rule counts from the last round on: the newest revision that its dataset knew."
+    )
     revisions = models.ManyToManyField(Revision, related_name="datasets")
     frozen_at = models.DateTimeField(null=True)
     train_groups = models.PositiveIntegerField(default=0)
@@ -49,6 +53,10 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return f"dataset {self.number} of {self.project}"
+
+    @property
+    def made_by(self) -> Rule:
+        return read_rule(self.rule)
 
 
 class Round(Job):

@@ -23,7 +23,6 @@ class RoundSettings:
     lora_modules: str = ALL_LINEAR  # or names of modules, parted by blanks
     loss: str = "sigmoid"
     beta: float = 0.1
-    settlements: str = "win"  # of Dataset.Settlements
     votes: str = "share"
     reduction: str = "pair"
     ties: str = "ignore"

@@ -22,10 +22,11 @@ from jobs.attempts import Attempt, CancelRequested, Died, JobError, StopRequeste
 from jobs.models import Device, Job
 from jobs.processes import Child, tail
 from projects.models import Project, Prompt
-from train.datasets import freeze, numbered_dataset
+from train.datasets import USUAL, freeze, numbered_dataset
 from train.engine.config import TrainingConfig
-from train.models import Round, RoundMetric
+from train.models import Dataset, Round, RoundMetric
 from train.recipes import RoundSettings
+from train.rules import Rule
 
 logger = logging.getLogger(__name__)
 
@@ -36,37 +37,41 @@ KILLED = 128 + 9
 MOST_COMPARED_PROMPTS = 50  # held-out prompts answered before and after a round
 
 
-@transaction.atomic
 def launch_round(
     project: Project,
     start: Policy,
     chosen: RoundSettings,
     *,
+    rule: Rule | None = None,
+    dataset: Dataset | None = None,
     reference: Policy | None = None,
     user: User | None = None,
 ) -> Round:
-    """Number a round and its dataset, and queue it. What is judged later belongs to the next round.
+    """Number a round, and queue it. What is judged later belongs to the next round.
+
+    It trains on the dataset, or on that of the rule; without either, on all that is judged by now.
 
     Raises:
-        NothingToTrainOn: no judgement prefers one answer to another.
+        NothingToTrainOn: the rule finds no pair of a training prompt's answers.
         ConfigError: a setting is out of its range.
     """
-    dataset = numbered_dataset(project, user, chosen.settlements)
-    number = (project.rounds.aggregate(most=Max("number"))["most"] or 0) + 1
     round = Round(
         queue=Job.Queue.TRAINING,
         task="train.tasks.run_round",
-        title=f"round {number} of {project}",
         created_by=user,
         project=project,
-        number=number,
-        dataset=dataset,
+        dataset=dataset or Dataset(project=project),
         start=start,
         reference=reference or start,
         configuration=asdict(chosen),
     )
     chosen.engine_config(round, Path("/"))  # raises now what would stop the trainer later
-    submit(round)
+    round.dataset = dataset or numbered_dataset(project, user, rule or USUAL)
+    with transaction.atomic():
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers are given out one at a time
+        round.number = (project.rounds.aggregate(most=Max("number"))["most"] or 0) + 1
+        round.title = f"round {round.number} of {project}"
+        submit(round)
     return round
 
 
@@ -76,7 +81,7 @@ def run_round(attempt: Attempt) -> None:
         pk=attempt.job_id
     )
     attempt.beat(message=f"Freezing {round.dataset}.")
-    freeze(round.dataset, attempt.beat)
+    freeze(round.dataset, lambda done: attempt.beat(message=f"Freezing {round.dataset}: {done:,} comparisons."))
     device = devices.acquire(attempt, Device.Purpose.TRAINING)
     try:
         _wait_for_memory(device, attempt)

@@ -21,6 +21,7 @@ from train.forms import LaunchForm, in_words, plain
 from train.models import Dataset, Round
 from train.recipes import RoundSettings
 from train.rounds import checkpoint_step
+from train.rules import Rule, Settlements
 
 A_PAGE = 25
 
@@ -101,7 +102,7 @@ def datasets(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
     page = Paginator(project.datasets.order_by("-number"), A_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "tab": "datasets", "page": page, "pairs": pair_figures(project)}
-    context["settlements"] = Dataset.Settlements.choices
+    context["settlements"] = Settlements.choices
     return render(request, "train/datasets.html", context)
 
 
@@ -109,8 +110,8 @@ def datasets(request: HtmxRequest, slug: str) -> HttpResponse:
 def freeze_dataset(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
     try:
-        aside = request.POST.get("settlements") == Dataset.Settlements.ASIDE
-        rule = Dataset.Settlements.ASIDE if aside else Dataset.Settlements.WIN
+        aside = request.POST.get("settlements") == Settlements.ASIDE
+        rule = Rule(settlements=Settlements.ASIDE if aside else Settlements.WIN)
         dataset = current_dataset(project, request.user, rule)
     except NothingToTrainOn as error:
         messages.warning(request, str(error))

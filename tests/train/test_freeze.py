@@ -11,20 +11,24 @@ from annotate.judging import Choice, best_of, read_ranking, record, take_back, t
 from annotate.models import Revision
 from annotate.review import exclude
 from annotate.review_forms import BEGINNING
+from generation.models import Completion, Policy
 from projects.models import Prompt
 from tests.people import ask_people
 from tests.threads import together
 from train.datasets import (
     NothingToTrainOn,
     current_dataset,
-    decided,
     export,
     folder,
     freeze,
-    new_dataset,
+    numbered_dataset,
+    pairs_in,
     part_file,
     trl_lines,
 )
+from train.recipes import RoundSettings
+from train.rounds import launch_round
+from train.rules import Rule
 
 ANSWERS = ["short", "a bit longer", "the longest of them"]
 
@@ -56,7 +60,7 @@ def lines(dataset, part=Prompt.Side.TRAIN):
 def test_it_works(project, comparison, bob):
     winner = slot_of(comparison, "short")
     revision = judge(bob, comparison, best_of(winner, 3))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     freeze(dataset)
     (group,) = lines(dataset)
     assert group["prompt"] == comparison.prompt.messages
@@ -74,7 +78,7 @@ def test_the_trainer_reads_what_is_frozen(project, comparison, bob):
     from train.engine.groups import count_votes, labelled_pairs, read_groups
 
     judge(bob, comparison, read_ranking("2>1=3", [0, 1, 2]))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     freeze(dataset)
     (group,) = read_groups(part_file(dataset, Prompt.Side.TRAIN))
     pairs = labelled_pairs(count_votes(group.rankings), count=False, half_ties=False)
@@ -83,7 +87,7 @@ def test_the_trainer_reads_what_is_frozen(project, comparison, bob):
 
 def test_what_is_judged_later_is_not_in_it(project, comparison, bob, dora):
     judge(bob, comparison, best_of(0, 3))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     judge(dora, comparison, best_of(1, 3))
     judge(bob, comparison, best_of(2, 3))
     freeze(dataset)
@@ -96,7 +100,7 @@ def test_only_the_last_revision_of_a_person_counts(project, comparison, bob, dor
     judge(bob, comparison, best_of(1, 3))
     judge(dora, comparison, best_of(2, 3))
     take_back(dora, project, "taken-back")
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     freeze(dataset)
     (group,) = lines(dataset)
     assert [ranking["tiers"][0] for ranking in group["rankings"]] == [[1]]
@@ -104,7 +108,7 @@ def test_only_the_last_revision_of_a_person_counts(project, comparison, bob, dor
 
 def test_freezing_again_gives_the_same_bytes(project, comparison, bob):
     judge(bob, comparison, best_of(0, 3))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     freeze(dataset)
     before = part_file(dataset, "train").read_bytes()
     dataset.frozen_at = None
@@ -118,7 +122,7 @@ def test_freezing_again_gives_the_same_bytes(project, comparison, bob):
 def test_without_a_pair_there_is_nothing_to_train_on(project, comparison, bob, choice):
     judge(bob, comparison, choice)
     with pytest.raises(NothingToTrainOn, match="has no preference pair to train on. Judge some answers"):
-        new_dataset(project)
+        numbered_dataset(project)
     assert not project.datasets.exists()
 
 
@@ -126,7 +130,7 @@ def test_held_out_prompts_go_to_their_own_part(project, comparison, bob):
     judge(bob, comparison, best_of(0, 3))
     Prompt.objects.filter(pk=comparison.prompt_id).update(side=Prompt.Side.HELD_OUT)
     with pytest.raises(NothingToTrainOn):
-        new_dataset(project)
+        numbered_dataset(project)
 
 
 def test_a_dataset_is_made_anew_only_when_something_was_judged(project, comparison, bob, dora):
@@ -167,13 +171,53 @@ def test_the_export_is_trl_s_format(project, comparison, bob):
     assert set(rows[0]) == {"prompt", "chosen", "rejected"}
 
 
+def test_a_rule_makes_the_file_and_the_export(project, comparison, bob, dora):
+    judge(bob, comparison, read_ranking("1>2>3", [0, 1, 2]))
+    judge(dora, comparison, read_ranking("1>3>2", [0, 1, 2]))
+    rule = Rule(opinions="unanimous", expansion="best")
+    dataset = current_dataset(project, rule=rule)
+    (group,) = lines(dataset)
+    assert group["rankings"] == [
+        {"tiers": [[0], [1]], "unordered": [], "weight": 1},
+        {"tiers": [[0], [2]], "unordered": [], "weight": 1},
+    ]
+    assert dataset.train_pairs == len(list(export(dataset, "train"))) == 2
+    assert dataset.revisions.count() == 2
+    assert current_dataset(project, rule=rule) == dataset
+    assert current_dataset(project).number == 2  # another rule, another dataset
+
+
+def test_a_rule_may_pair_the_answers_of_some_policies(project, comparison, policy, bob):
+    judge(bob, comparison, best_of(0, 3))
+    other = Policy.objects.create(name="Other", path="x", fingerprint="a" * 64, tokenizer_fingerprint="t" * 64)
+    slot = comparison.answers.get(number=2)
+    Completion.objects.filter(pk=slot.completion_id).update(policy=other)
+    dataset = current_dataset(project, rule=Rule(policies=(policy.pk,)))
+    assert [pair[:2] for pair in pairs_in(lines(dataset)[0])] == [(0, 1)]
+    with pytest.raises(NothingToTrainOn, match="by this rule: Answers of 1 policy. Choose a rule that takes more"):
+        current_dataset(project, rule=Rule(policies=(other.pk,)))
+
+
+def test_since_the_last_round_is_what_its_dataset_did_not_know(project, comparison, policy, bob, dora):
+    judge(bob, comparison, best_of(0, 3))
+    since = Rule(since="round")
+    with pytest.raises(NothingToTrainOn, match="has no round yet to count from"):
+        current_dataset(project, rule=since)
+    launch_round(project, policy, RoundSettings())
+    with pytest.raises(NothingToTrainOn, match="by this rule: Judged since the round before."):
+        current_dataset(project, rule=since)
+    judge(dora, comparison, best_of(1, 3))
+    (group,) = lines(current_dataset(project, rule=since))
+    assert [ranking["tiers"][0] for ranking in group["rankings"]] == [[1]]
+
+
 def test_an_own_answer_is_one_more_completion_on_top_of_the_ranking(project, comparison, bob, dora, alice):
     best = slot_of(comparison, "short")
     losers = [slot for slot in range(3) if slot != best]
     judge(bob, comparison, best_of(best, 3, edit=Edit("shorter", best)))
     judge(dora, comparison, Choice(Revision.Kind.BOTH_BAD, edit=Edit("another thing", None)))
     judge(alice, comparison, read_ranking("2>1=3", [0, 1, 2]))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     freeze(dataset)
     (group,) = lines(dataset)
     assert [answer["text"] for answer in group["completions"][3:]] == ["shorter", "another thing"]
@@ -190,7 +234,7 @@ def test_the_trainer_reads_an_own_answer(project, comparison, bob):
     from train.engine.groups import count_votes, labelled_pairs, read_groups
 
     judge(bob, comparison, best_of(0, 3, edit=Edit("mine", 0)))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     freeze(dataset)
     (group,) = read_groups(part_file(dataset, Prompt.Side.TRAIN))
     assert (group.completions[3].text, group.completions[3].token_ids) == ("mine", None)
@@ -209,7 +253,7 @@ def test_trl_gets_an_own_answer_as_chosen(project, comparison, bob):
 
 def test_a_frozen_dataset_keeps_the_text_that_stood_then(project, comparison, bob):
     judge(bob, comparison, best_of(0, 3, edit=Edit("first try", 0)))
-    dataset = new_dataset(project)
+    dataset = numbered_dataset(project)
     judge(bob, comparison, best_of(0, 3, edit=Edit("second try", 0)))
     freeze(dataset)
     assert lines(dataset)[0]["completions"][3]["text"] == "first try"
@@ -238,7 +282,8 @@ def test_an_own_answer_of_who_is_left_out_is_not_in_it(project, comparison, alic
     ids=["one", "majority", "even", "tie", "best of three"],
 )
 def test_the_majority_decides_a_pair(tiers, pairs):
-    assert sorted(decided({"rankings": [{"tiers": ranking} for ranking in tiers]})) == sorted(pairs)
+    rankings = [{"tiers": ranking, "unordered": [], "weight": 1} for ranking in tiers]
+    assert sorted(pair[:2] for pair in pairs_in({"rankings": rankings})) == sorted(pairs)
 
 
 def test_trl_lines_keep_every_turn_and_every_character():
@@ -246,7 +291,7 @@ def test_trl_lines_keep_every_turn_and_every_character():
     group = {
         "prompt": messages,
         "completions": [{"text": "a\nb"}, {"text": "</script>"}],
-        "rankings": [{"tiers": [[1], [0]]}],
+        "rankings": [{"tiers": [[1], [0]], "unordered": [], "weight": 1}],
     }
     (line,) = trl_lines([json.dumps(group)])
     assert json.loads(line)["prompt"] == messages

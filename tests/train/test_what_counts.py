@@ -11,6 +11,7 @@ from annotate.review_forms import BEGINNING
 from projects.models import Prompt
 from tests.people import ask_people
 from train.datasets import NothingToTrainOn, current_dataset, freeze, numbered_dataset, part_file
+from train.rules import Rule
 
 
 @pytest.fixture
@@ -42,11 +43,11 @@ def test_a_settlement_stands_alone(alice, bob, dora, project, comparison):
 def test_a_dataset_may_leave_settlements_aside(alice, bob, project, comparison):
     vote = say(bob, comparison, best_of(0, 2))
     settle(comparison, best_of(1, 2), alice, [0, 1])
-    aside = current_dataset(project, settlements="aside")
+    aside = current_dataset(project, rule=Rule(settlements="aside"))
     assert rankings(aside) == [(vote.pk, [[0], [1]])]
     won = current_dataset(project)
     assert (won.number, aside.number) == (2, 1)
-    assert current_dataset(project, settlements="aside") == aside
+    assert current_dataset(project, rule=Rule(settlements="aside")) == aside
 
 
 def test_a_settlement_taken_back_later_stays_in_its_dataset(alice, bob, project, comparison):

@@ -9,6 +9,7 @@ from jobs.files import whole_file
 from projects.models import Project, Prompt
 from train.datasets import PARTS, DatasetGone, NothingToTrainOn, current_dataset, export
 from train.models import Dataset
+from train.rules import Rule, Settlements
 
 PLAIN_FILE = 0o644
 
@@ -21,8 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("--dataset", type=int, help="its number; without it, all that is judged by now is frozen")
         parser.add_argument(
             "--settlements",
-            choices=Dataset.Settlements.values,
-            default=Dataset.Settlements.WIN,
+            choices=Settlements.values,
+            default=Settlements.WIN,
             help="whether settlements win over the votes, or are left aside, in a dataset that is frozen now",
         )
         parser.add_argument("--part", choices=PARTS, default=Prompt.Side.TRAIN)
@@ -58,7 +59,7 @@ def write(lines: Iterator[str], path: Path) -> None:
 def find_dataset(project: Project, number: int | None, settlements: str) -> Dataset:
     if number is None:
         try:
-            return current_dataset(project, settlements=settlements)
+            return current_dataset(project, rule=Rule(settlements=settlements))
         except NothingToTrainOn as error:
             raise CommandError(str(error)) from error
     dataset: Dataset | None = project.datasets.filter(number=number).first()
