@@ -5,7 +5,7 @@ Freezing, counting and sampling pairs for the launch page all go through `count_
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -66,8 +66,7 @@ class Decided(NamedTuple):
     share: float  # of the votes for the one or the other that are for the chosen one
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """What a comparison gives to a dataset: rankings for the trainer, and the pairs that they decide."""
 
     comparison: int
@@ -122,7 +121,7 @@ def count_prompt(rows: Iterable[Said], scope: Scope) -> list[Counted]:
     most = scope.rule.pairs_per_prompt
     if most is None or sum(len(one.pairs) for one in counted) <= most:
         return counted
-    return capped(counted, most, scope.rule.seed)
+    return capped(counted, most, scope.rule.cap_seed)
 
 
 def count_comparison(rows: Iterable[Said], scope: Scope) -> Counted | None:
@@ -137,18 +136,18 @@ def count_comparison(rows: Iterable[Said], scope: Scope) -> Counted | None:
     if not settled:
         said = [one for one in said if not scope.leaves_out(one)]
         if not said:
-            return replace(nothing, lost=Lost.PEOPLE)
+            return nothing._replace(lost=Lost.PEOPLE)
     judging = [one for one in said if one.kind in COUNTED]
     if not judging:
-        return replace(nothing, lost=Lost.SKIPPED)
+        return nothing._replace(lost=Lost.SKIPPED)
     if not settled and len(judging) < scope.rule.overlap:
-        return replace(nothing, lost=Lost.OVERLAP)
+        return nothing._replace(lost=Lost.OVERLAP)
     ranking = [one for one in judging if one.kind == Kind.RANKED or one.edit]
     if not ranking:
-        return replace(nothing, lost=Lost.BAD)
+        return nothing._replace(lost=Lost.BAD)
     strong = [one for one in ranking if not scope.rule.strength or (one.strength or 0) >= scope.rule.strength]
     if not strong:
-        return replace(nothing, lost=Lost.STRENGTH)
+        return nothing._replace(lost=Lost.STRENGTH)
     return combine(nothing, sorted(strong), scope, settled=settled)
 
 
@@ -173,10 +172,10 @@ def combine(nothing: Counted, said: list[Said], scope: Scope, *, settled: bool) 
         if sum(map(len, ranking.tiers)) > 1:
             comparing.append((one, ranking))
     if not comparing:
-        return replace(nothing, lost=Lost.POLICIES)
+        return nothing._replace(lost=Lost.POLICIES)
     rankings = tuple(ranking for _, ranking in comparing)
     if not settled and round(100 * agreement(rankings)) < rule.agreement:
-        return replace(nothing, lost=Lost.AGREEMENT)
+        return nothing._replace(lost=Lost.AGREEMENT)
     revisions: list[int | None] = []
     expansions = [expanded(ranking, rule.expansion) for ranking in rankings]
     for (one, _), parts in zip(comparing, expansions, strict=True):
@@ -186,18 +185,20 @@ def combine(nothing: Counted, said: list[Said], scope: Scope, *, settled: bool) 
         rankings = agreed(rankings, rule.opinions)
         revisions = [None] * len(rankings)
     pairs = decided(rankings)
-    lost = "" if pairs else Lost.TIES if not any(choices(vote) for vote in votes_of(rankings)) else Lost.DIVIDED
-    if not rankings:
-        lost = Lost.DIVIDED
-    return replace(
-        nothing,
+    return nothing._replace(
         said=tuple(one for one, _ in comparing),
         edits=edits,
         rankings=rankings,
         revisions=tuple(revisions),
         pairs=pairs,
-        lost=lost,
+        lost="" if pairs else no_pair(rankings),
     )
+
+
+def no_pair(rankings: tuple[Ranking, ...]) -> str:
+    """Return why rankings decide no pair. Where there are none, people did not agree on any."""
+    only_ties = rankings and not any(choices(vote) for vote in votes_of(rankings))
+    return Lost.TIES if only_ties else Lost.DIVIDED
 
 
 def ranking_of(said: Said, edits: tuple[int, ...]) -> Ranking:
@@ -323,8 +324,7 @@ def _with_pairs(one: Counted, kept: set[frozenset[int]]) -> Counted:
         if vote.ties:
             rankings.append(Ranking(((vote.first, vote.second),), weight=vote.ties))
     pairs = tuple(pair for pair in one.pairs if frozenset(pair[:2]) in kept)
-    return replace(
-        one,
+    return one._replace(
         rankings=tuple(rankings),
         revisions=(None,) * len(rankings),
         pairs=pairs,

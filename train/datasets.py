@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Max, Prefetch, QuerySet, TextField
+from django.db.models import F, Max, Prefetch, QuerySet, TextField
 from django.db.models.functions import Cast, Now
 
 from annotate.models import Comparison, Exclusion, Revision, Slot
@@ -31,6 +32,10 @@ USUAL = Rule()
 
 class NothingToTrainOn(ValueError):
     """There is no preference pair. The text says what to do."""
+
+
+class NoSuchDataset(ValueError):
+    """A project has no frozen dataset of that number. The text says which there are."""
 
 
 class DatasetGone(ValueError):
@@ -120,22 +125,41 @@ def current_dataset(project: Project, user: User | None = None, rule: Rule = USU
     return dataset
 
 
+def frozen_dataset(project: Project, number: int) -> Dataset:
+    """Return a dataset by its number.
+
+    Raises:
+        NoSuchDataset: there is none, or it is not frozen yet.
+    """
+    dataset: Dataset | None = project.datasets.filter(number=number).first()
+    if dataset is None:
+        known = ", ".join(map(str, project.datasets.order_by("number").values_list("number", flat=True))) or "none yet"
+        raise NoSuchDataset(f"{project} has no dataset {number}. Known: {known}.")
+    if not dataset.frozen_at:
+        raise NoSuchDataset(f"Dataset {number} is not frozen yet: its round does that when it starts.")
+    return dataset
+
+
 def revisions_in(dataset: Dataset) -> list[int]:
     """Return the ids of the revisions that a dataset holds, or would hold, in order."""
     if dataset.frozen_at:
         return list(dataset.revisions.order_by("pk").values_list("pk", flat=True))
-    return sorted(said.revision for part in PARTS for counted in counted_in(dataset, part) for said in counted.said)
+    found = (counted for part in PARTS for counted in counted_in(dataset, part) if counted.rankings)
+    return sorted(said.revision for counted in found for said in counted.said)
 
 
 # ---- What counts
 
 
-def counted_in(dataset: Dataset, part: str) -> Iterator[Counted]:
+def counted_in(dataset: Dataset, part: str, one_in: int = 1) -> Iterator[Counted]:
     """Yield what each comparison of a part that was judged gives to a dataset, stored or not.
 
-    The cost is that of reading every revision of the part once; memory holds those of so many prompts at a time.
+    The cost is that of reading every revision of the part once, or of one prompt in so many; memory holds those of
+    so many prompts at a time.
     """
     prompts = Prompt.objects.filter(project=dataset.project, side=part)
+    if one_in > 1:
+        prompts = prompts.annotate(place=F("pk") % one_in).filter(place=0)
     return count_all(read_said(prompts, dataset.as_of), scope_of(dataset))
 
 
@@ -149,10 +173,11 @@ def read_said(prompts: "QuerySet[Prompt]", as_of: int) -> Iterator[Said]:
         last = page[-1]
         # The prompts are of one project: naming it here would make SQLite read all that was said in it.
         said = Revision.objects.filter(judgement__comparison__prompt__in=page, pk__lte=as_of)
-        yield from _rows(said.filter(judgement__comparison__purpose=Comparison.Purpose.TRAIN))
+        yield from read_revisions(said.filter(judgement__comparison__purpose=Comparison.Purpose.TRAIN))
 
 
-def _rows(revisions: "QuerySet[Revision]") -> Iterator[Said]:
+def read_revisions(revisions: "QuerySet[Revision]") -> Iterator[Said]:
+    """Yield revisions as rows, by prompt, comparison and age. One query."""
     rows = revisions.annotate(
         tiers_text=Cast("tiers", TextField()), unordered_text=Cast("unordered", TextField())
     ).values_list(
@@ -172,8 +197,7 @@ def _rows(revisions: "QuerySet[Revision]") -> Iterator[Said]:
         "submitted_at",
     )
     for row in rows.order_by("judgement__comparison__prompt", "judgement__comparison", "pk"):
-        what: list[Any] = [*row[:8], _tuples(row[8]), _tuples(row[9]), *row[10:]]
-        yield Said(*what)
+        yield Said._make((*row[:8], _tuples(row[8]), _tuples(row[9]), *row[10:]))
 
 
 @lru_cache(maxsize=10_000)
@@ -184,23 +208,37 @@ def _tuples(text: str) -> tuple[Any, ...]:
 
 def scope_of(dataset: Dataset) -> Scope:
     """Return a dataset's rule with what it means at the moment the dataset was made; one that is not stored: now."""
-    exclusions = Exclusion.objects.filter(project=dataset.project)
-    held = exclusions.at(dataset.created_at) if dataset.pk else exclusions.filter(lifted_at=None)
     rule = dataset.made_by
+    exclusions = Exclusion.objects.filter(project=dataset.project)
     return Scope(
         rule,
         as_of=dataset.as_of,
         after=dataset.after,
-        left_out=dict(held.values_list("person", "since")),
-        written=_slots_of(dataset.project, rule.policies) if rule.policies else None,
+        left_out=left_out_at(exclusions, dataset.created_at if dataset.pk else None),
+        written=slots_of(dataset.project_id, rule.policies) if rule.policies else None,
     )
 
 
-def _slots_of(project: Project, policies: tuple[int, ...]) -> dict[int, frozenset[int]]:
-    """Return, by comparison, the slots whose answers these policies wrote."""
-    written = Slot.objects.filter(comparison__project=project, completion__policy__in=policies).order_by("comparison")
-    by_comparison = groupby(written.values_list("comparison", "number"), key=lambda slot: slot[0])
-    return {comparison: frozenset(number for _, number in slots) for comparison, slots in by_comparison}
+def left_out_at(exclusions: Iterable[Exclusion], moment: datetime | None) -> dict[int, datetime]:
+    """Return who is left out at a moment, or now, with the moment from which on their votes are."""
+
+    def held(one: Exclusion) -> bool:
+        if moment is None:
+            return one.lifted_at is None
+        return one.created_at <= moment and (one.lifted_at is None or one.lifted_at > moment)
+
+    return {one.person_id: one.since for one in exclusions if held(one)}
+
+
+def slots_of(
+    project: int, policies: Sequence[int], comparisons: Collection[int] | None = None
+) -> dict[int, frozenset[int]]:
+    """Return, by comparison of the project, or of these, the slots whose answers these policies wrote."""
+    slots = Slot.objects.filter(comparison__project=project, completion__policy__in=policies).order_by("comparison")
+    if comparisons is not None:
+        slots = slots.filter(comparison__in=comparisons)
+    by_comparison = groupby(slots.values_list("comparison", "number"), key=lambda slot: slot[0])
+    return {comparison: frozenset(number for _, number in rows) for comparison, rows in by_comparison}
 
 
 # ---- Files

@@ -66,8 +66,8 @@ class Rule:
     policies: tuple[int, ...] = ()  # ids of those whose answers are paired, with people's own; empty: all
     expansion: str = Expansion.ALL
     opinions: str = Opinions.VOTES
-    pairs_per_prompt: int | None = None  # at most; which ones is drawn by `seed`
-    seed: int = 0
+    pairs_per_prompt: int | None = None  # at most; which ones is drawn by `cap_seed`
+    cap_seed: int = 0
     settlements: str = Settlements.WIN
 
     def __post_init__(self) -> None:
@@ -157,7 +157,7 @@ RANGES = {
     "agreement": (0, 100),
     "strength": (0, max(Revision.Strength.values)),
     "pairs_per_prompt": (1, LARGEST_CAP),
-    "seed": (0, LARGEST_SEED),
+    "cap_seed": (0, LARGEST_SEED),
 }
 LISTS = ("people_left_out", "policies")
 DAYS = ("first_day", "last_day")

@@ -187,6 +187,18 @@ def test_a_rule_makes_the_file_and_the_export(project, comparison, bob, dora):
     assert current_dataset(project).number == 2  # another rule, another dataset
 
 
+def test_what_a_rule_drops_makes_no_new_dataset(project, comparison, sampled, add_prompts, bob, dora):
+    Prompt.objects.update(side=Prompt.Side.TRAIN)
+    (other,) = sampled({Prompt.objects.get(messages__0__content="Name a tree."): ANSWERS})
+    judge(bob, comparison, best_of(0, 3))
+    judge(bob, other, read_ranking("1=2=3", [0, 1, 2]))
+    judge(dora, other, read_ranking("1=2=3", [0, 1, 2]))
+    rule = Rule(opinions="unanimous", pairs_per_prompt=1)
+    first = current_dataset(project, rule=rule)
+    assert (first.train_groups, first.train_pairs, first.revisions.count()) == (1, 1, 1)
+    assert current_dataset(project, rule=rule) == first
+
+
 def test_a_rule_may_pair_the_answers_of_some_policies(project, comparison, policy, bob):
     judge(bob, comparison, best_of(0, 3))
     other = Policy.objects.create(name="Other", path="x", fingerprint="a" * 64, tokenizer_fingerprint="t" * 64)

@@ -16,7 +16,7 @@ USUAL = {
     "expansion": "all",
     "opinions": "votes",
     "pairs_per_prompt": None,
-    "seed": 0,
+    "cap_seed": 0,
 }
 
 
