@@ -59,6 +59,15 @@ class Dataset(models.Model):
         return read_rule(self.rule)
 
 
+class Freezing(Job):
+    """Writes a dataset's files. A round does that as its first stage, and needs none."""
+
+    dataset = models.OneToOneField(Dataset, on_delete=models.PROTECT, related_name="freezing")
+
+    def get_absolute_url(self) -> str:
+        return reverse("datasets", args=[self.dataset.project.slug])
+
+
 class Round(Job):
     """One training run: dataset, starting policy, reference policy, configuration, and the policy it made."""
 
