@@ -14,9 +14,11 @@ from generation.forms import newest_policy
 from generation.models import Policy
 from projects.models import Project
 from train.engine.errors import ConfigError
-from train.models import Round
+from train.models import Dataset, Round
 from train.recipes import PRESETS, RoundSettings, preset_for
 from train.rounds import launch_round
+from train.rule_forms import choice
+from train.rules import Rule
 
 LORA, FULL = "lora", "full"
 USUAL_RATES = {LORA: (1e-4, 5e-4), FULL: (1e-7, 1e-5)}
@@ -60,16 +62,6 @@ def field_of(setting: str) -> str:
     """Return the page's field for a field of the trainer's configuration."""
     group, _, name = setting.partition(".")
     return FIELD_OF_SETTING.get(setting) or (f"lora_{name}" if group == "lora" else name or group)
-
-
-def choice(label: str, help_text: str, choices: dict[str, str]) -> forms.ChoiceField:
-    wrong = f"Choose one of: {', '.join(choices.values())}."
-    return forms.ChoiceField(
-        label=label,
-        help_text=help_text,
-        choices=list(choices.items()),
-        error_messages={"required": wrong, "invalid_choice": wrong},
-    )
 
 
 class LaunchForm(forms.Form):
@@ -119,7 +111,7 @@ class LaunchForm(forms.Form):
     nll_weight = number(
         "Weight of likelihood", "Holds the chosen answers' likelihood up. 0 is off; Llama 3 took 0.2.", most=1000
     )
-    votes = choice("Several opinions", "", {"share": "each pair weighs the same", "count": "a pair weighs its votes"})
+    votes = choice("Votes", "", {"share": "each pair weighs the same", "count": "a pair weighs its votes"})
     reduction = choice(
         "Many answers to a prompt",
         "",
@@ -172,6 +164,7 @@ class LaunchForm(forms.Form):
         """Begin with the settings named: a preset's key, a round's number, or what suits best where it is empty."""
         self.project = project
         self.chosen = ""  # the key of the settings that the fields began with
+        self.chosen_rule = Rule()  # that of the round whose settings they are
         super().__init__(data, initial=self._defaults(pairs, settings))
         for name in ("start", "reference"):
             field: Any = self.fields[name]
@@ -181,9 +174,8 @@ class LaunchForm(forms.Form):
         """Return the settings asked for, or the last round's, unless they do not fit the policy to be trained."""
         start = newest_policy(self.project)
         adapter = start if start and start.base_id else None
-        self.rounds = list(
-            self.project.rounds.order_by("-number").only("number", "configuration")[:MOST_ROUNDS_OFFERED]
-        )
+        known_rounds = self.project.rounds.select_related("dataset").order_by("-number")
+        self.rounds = list(known_rounds.only("number", "configuration", "dataset__rule")[:MOST_ROUNDS_OFFERED])
         chosen = next((preset for preset in PRESETS if preset.key == settings), None)
         known = next((round for round in self.rounds if str(round.number) == settings), None)
         last = self.rounds[0] if self.rounds else None
@@ -192,6 +184,7 @@ class LaunchForm(forms.Form):
         preset = chosen or preset_for(pairs)
         values = asdict(preset.settings) | (known.configuration if known else {})
         self.chosen = str(known.number) if known else preset.key
+        self.chosen_rule = known.dataset.made_by if known else Rule()
         if adapter:
             values |= {"method": LORA, "lora_rank": adapter.lora_rank, "lora_alpha": None}
         written = {name: plain(values[name]) for name in NUMBERS}
@@ -250,8 +243,12 @@ class LaunchForm(forms.Form):
                 f"Give {start.lora_rank}, or start from {start.base}.",
             )
 
-    def launch(self, user: User | None = None) -> Round | None:
+    def launch(
+        self, user: User | None = None, *, rule: Rule | None = None, dataset: Dataset | None = None
+    ) -> Round | None:
         """Queue the round. What the trainer would refuse becomes its field's error, and the answer is None.
+
+        It trains on the dataset, or on that of the rule; without either, on all that is judged by now.
 
         Raises:
             NothingToTrainOn: no judgement prefers one answer to another.
@@ -260,7 +257,8 @@ class LaunchForm(forms.Form):
         start, reference = values.pop("start"), values.pop("reference")
         values["lora_rank"] = values["lora_rank"] or RoundSettings.lora_rank
         try:
-            return launch_round(self.project, start, RoundSettings(**values), reference=reference, user=user)
+            chosen = RoundSettings(**values)
+            return launch_round(self.project, start, chosen, rule=rule, dataset=dataset, reference=reference, user=user)
         except ConfigError as error:
             self._blame(str(error))
             return None

@@ -13,6 +13,7 @@ urlpatterns = [
     path("p/<slug:slug>/evaluation/<int:pk>/stop/", contest_views.stop, name="stop_contest"),
     path("p/<slug:slug>/datasets/", views.datasets, name="datasets"),
     path("p/<slug:slug>/datasets/freeze/", views.freeze_dataset, name="freeze_dataset"),
+    path("p/<slug:slug>/datasets/<int:number>/freeze/", views.freeze_again, name="freeze_again"),
     path(
         "p/<slug:slug>/datasets/<int:number>/<slug:part>.jsonl",
         views.download_dataset,

@@ -1,6 +1,7 @@
 """The pages of rounds and datasets."""
 
 from dataclasses import asdict
+from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -15,15 +16,19 @@ from jobs.http import HtmxRequest, fragment
 from projects.access import project_for_admin
 from projects.models import Project
 from train import contest_views
-from train.datasets import PARTS, NothingToTrainOn, current_dataset, export, part_file
+from train.changes import changes_since
+from train.datasets import PARTS, NothingToTrainOn, export, part_file
 from train.figures import before_and_after, held_out_accuracy, pair_figures, watch
 from train.forms import LaunchForm, in_words, plain
-from train.models import Dataset, Round
+from train.freezing import ask_for_dataset, freeze_later
+from train.models import Dataset, Freezing, Round
+from train.previews import preview
 from train.recipes import RoundSettings
 from train.rounds import checkpoint_step
-from train.rules import Rule, Settlements
+from train.rule_forms import RuleForm
 
 A_PAGE = 25
+MOST_DIGITS = 10  # of the seed that draws sample pairs
 
 
 @require_safe
@@ -45,20 +50,47 @@ def rounds(request: HtmxRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request", "HX-Target")
 def launch_round(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
     pairs, settings = pair_figures(project), request.GET.get("like", "")
-    form = LaunchForm(project, request.POST if request.method == "POST" else None, pairs=pairs.train, settings=settings)
+    sent = request.POST if request.method == "POST" else None
+    form = LaunchForm(project, sent, pairs=pairs.train, settings=settings)
+    which = RuleForm(project, sent, rule=form.chosen_rule, offer_datasets=True)
     nothing = ""
-    if form.is_valid():
+    if not _only_counts(request) and which.is_valid() and form.is_valid():
+        dataset = which.chosen_dataset()
         try:
-            if round := form.launch(request.user):
+            rule = None if dataset else which.rule()
+            if round := form.launch(request.user, rule=rule, dataset=dataset):
                 return redirect(round)
         except NothingToTrainOn as error:
             nothing = str(error)
-    context = {"project": project, "tab": "rounds", "form": form, "nothing": nothing}
-    context |= {"pairs": pairs, "next_number": _next_number(project)}
-    return render(request, "train/launch.html", context)
+    context = {"project": project, "tab": "rounds", "form": form, "nothing": nothing, "pairs": pairs}
+    context |= {"next_number": _next_number(project), **_counts(request, which)}
+    return render(request, fragment(request, "train/launch.html", ("counts",)), context)
+
+
+def _only_counts(request: HtmxRequest) -> bool:
+    """Whether the page asks what the rule would give, and for nothing to be done."""
+    return "count" in request.POST or request.htmx.target == "counts"
+
+
+def _counts(request: HtmxRequest, which: RuleForm) -> dict[str, Any]:
+    """Return what the rule on the page gives now, its dataset where one is chosen, or why it cannot be counted."""
+    sent = request.POST.get("count", "")
+    draw = int(sent) if sent.isdecimal() and len(sent) < MOST_DIGITS else 0
+    context = {"which": which, "next_draw": draw + 1}
+    if which.is_bound and not which.is_valid():
+        return context | {"cannot": "What is wrong is said at its field."}
+    dataset = which.chosen_dataset() if which.is_bound else None
+    if dataset:
+        return context | {"chosen": dataset}
+    try:
+        rule = which.rule() if which.is_bound else which.beginning
+        return context | {"found": preview(which.project, rule, draw)}
+    except NothingToTrainOn as error:
+        return context | {"cannot": str(error)}
 
 
 @require_safe
@@ -98,26 +130,47 @@ def resume_round(request: HtmxRequest, slug: str, number: int) -> HttpResponse:
 
 
 @require_safe
+@vary_on_headers("HX-Request", "HX-Target")
 def datasets(request: HtmxRequest, slug: str) -> HttpResponse:
     project = project_for_admin(request.user, slug)
-    page = Paginator(project.datasets.order_by("-number"), A_PAGE).get_page(request.GET.get("page"))
+    known = project.datasets.select_related("freezing").order_by("-number")
+    page = Paginator(known, A_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "tab": "datasets", "page": page, "pairs": pair_figures(project)}
-    context["settlements"] = Settlements.choices
-    return render(request, "train/datasets.html", context)
+    changes = changes_since(project, list(page))
+    rows = [(dataset, _freezing(dataset), changes.get(dataset.pk, 0)) for dataset in page]
+    context |= {"rows": rows, "active": any(job and job.is_active for _, job, _ in rows)}
+    return render(request, fragment(request, "train/datasets.html", ("datasets",)), context)
+
+
+def _freezing(dataset: Dataset) -> Freezing | None:
+    return getattr(dataset, "freezing", None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request", "HX-Target")
+def freeze_dataset(request: HtmxRequest, slug: str) -> HttpResponse:
+    project = project_for_admin(request.user, slug)
+    which = RuleForm(project, request.POST if request.method == "POST" else None)
+    nothing = ""
+    if not _only_counts(request) and which.is_valid():
+        try:
+            dataset = ask_for_dataset(project, which.rule(), request.user)
+        except NothingToTrainOn as error:
+            nothing = str(error)
+        else:
+            known = "holds just this already" if dataset.frozen_at else "is being frozen"
+            messages.success(request, f"Dataset {dataset.number} {known}.")
+            return redirect("datasets", slug)
+    context = {"project": project, "tab": "datasets", "nothing": nothing, **_counts(request, which)}
+    return render(request, fragment(request, "train/freeze.html", ("counts",)), context)
 
 
 @require_POST
-def freeze_dataset(request: HtmxRequest, slug: str) -> HttpResponse:
+def freeze_again(request: HtmxRequest, slug: str, number: int) -> HttpResponse:
     project = project_for_admin(request.user, slug)
-    try:
-        aside = request.POST.get("settlements") == Settlements.ASIDE
-        rule = Rule(settlements=Settlements.ASIDE if aside else Settlements.WIN)
-        dataset = current_dataset(project, request.user, rule)
-    except NothingToTrainOn as error:
-        messages.warning(request, str(error))
-    else:
-        pairs = f"{dataset.train_pairs:,} pairs to train on, {dataset.held_out_pairs:,} held out"
-        messages.success(request, f"Dataset {dataset.number} holds all that is judged by now: {pairs}.")
+    dataset: Dataset = get_object_or_404(project.datasets, number=number)
+    if not dataset.frozen_at:
+        freeze_later(dataset, request.user)
     return redirect("datasets", slug)
 
 

@@ -3,10 +3,17 @@ import json
 import pytest
 from django.urls import reverse
 
+from annotate.judging import best_of
+from annotate.review import settle
+from jobs.attempts import run_job
+from jobs.models import Job
 from train.datasets import current_dataset, part_file
-from train.models import Dataset
+from train.freezing import run_freezing
+from train.models import Dataset, Freezing
 from train.recipes import RoundSettings
 from train.rounds import launch_round
+from train.rule_forms import initial_of
+from train.rules import Rule
 
 ADDRESS = "/p/plain/datasets/"
 
@@ -17,24 +24,64 @@ def page(client, alice, project):
     return client
 
 
-def test_it_freezes_what_is_judged_by_now(page, judged, alice):
-    response = page.post(f"{ADDRESS}freeze/", follow=True)
-    dataset = Dataset.objects.get()
-    assert dataset.frozen_at
-    assert dataset.created_by == alice
+@pytest.fixture
+def filled():
+    """What the page sends of a rule that takes all there is."""
+    return {name: "" if value is None else value for name, value in initial_of(Rule()).items()}
+
+
+def test_it_freezes_what_the_rule_takes(page, judged, alice, filled):
+    response = page.post(f"{ADDRESS}freeze/", filled | {"expansion": "best"}, follow=True)
     text = response.content.decode()
-    assert "Dataset 1 holds all that is judged by now: 3 pairs to train on, 1 held out." in text
+    assert "Dataset 1 is being frozen." in text
+    assert "Best against the rest." in text
+    assert 'hx-trigger="every 2s"' in text
+    run_job(Freezing.objects.get().pk, run_freezing)
+    dataset = Dataset.objects.get()
+    assert (dataset.train_pairs, dataset.created_by) == (3, alice)
+    text = page.get(ADDRESS).content.decode()
     assert dataset.train_sha256[:12] in text
+    assert 'hx-trigger="every 2s"' not in text
+    assert "since</span>" not in text
 
 
-def test_freezing_twice_makes_one_dataset(page, judged):
-    page.post(f"{ADDRESS}freeze/")
-    page.post(f"{ADDRESS}freeze/")
+def test_freezing_twice_makes_one_dataset(page, project, judged, filled):
+    current_dataset(project)
+    response = page.post(f"{ADDRESS}freeze/", filled, follow=True)
+    assert "Dataset 1 holds just this already." in response.content.decode()
     assert Dataset.objects.count() == 1
 
 
-def test_without_pairs_it_says_why(page):
-    response = page.post(f"{ADDRESS}freeze/", follow=True)
+def test_one_that_failed_can_be_tried_again(page, judged, filled):
+    page.post(f"{ADDRESS}freeze/", filled)
+    Job.objects.filter(queue="light", pk__in=Freezing.objects.values("pk")).update(status="failed", error="No space.")
+    text = page.get(ADDRESS).content.decode()
+    assert "No space." in text
+    assert reverse("freeze_again", args=["plain", 1]) in text
+    page.post(f"{ADDRESS}1/freeze/")
+    assert Freezing.objects.get().status == "queued"
+    run_job(Freezing.objects.get().pk, run_freezing)
+    page.post(f"{ADDRESS}1/freeze/")  # from a page that does not know yet
+    assert Freezing.objects.get().status == "succeeded"
+
+
+def test_it_says_what_has_changed_since(page, project, judged, alice):
+    current_dataset(project)
+    settle(project.comparisons.first(), best_of(1, 2), alice, [0, 1])
+    assert "1 change since" in page.get(ADDRESS).content.decode()
+
+
+def test_it_counts_while_the_rule_is_chosen(page, judged, filled):
+    headers = {"HX-Request": "true", "HX-Target": "counts"}
+    text = page.post(f"{ADDRESS}freeze/", filled | {"overlap": "2"}, headers=headers).content.decode()
+    assert text.lstrip().startswith('<div id="counts"')
+    assert "wait for another opinion" in text
+    assert "3 pairs" in page.get(f"{ADDRESS}freeze/").content.decode()
+    assert not Dataset.objects.exists()
+
+
+def test_without_pairs_it_says_why(page, filled):
+    response = page.post(f"{ADDRESS}freeze/", filled)
     assert "Plain answers has no preference pair to train on." in response.content.decode()
     assert not Dataset.objects.exists()
 
@@ -68,8 +115,10 @@ def test_what_cannot_be_downloaded_is_not_found(page, project, policy, judged):
 
 
 def test_queries(page, project, policy, judged, django_assert_num_queries):
-    for _ in range(3):
-        launch_round(project, policy, RoundSettings())
-    # 1 session, 2 person, 3 project, 4 membership; datasets: 5 count, 6 page; pairs: 7 last round, 8 figures
-    with django_assert_num_queries(9):
+    for settlements in ("win", "aside"):
+        current_dataset(project, rule=Rule(settlements=settlements))
+    launch_round(project, policy, RoundSettings(), rule=Rule(expansion="best"))
+    # 1 session, 2 person, 3 project, 4 membership; datasets: 5 count, 6 page; pairs: 7 last round, 8 figures,
+    # 9 who is left out; changes: 10 exclusions, 11 where something was said anew, 12 the newest revision
+    with django_assert_num_queries(12):
         page.get(ADDRESS)

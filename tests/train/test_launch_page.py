@@ -4,10 +4,13 @@ import pytest
 from django.urls import reverse
 
 from generation.models import Policy
+from train.datasets import current_dataset
 from train.forms import likely_rate, plain
 from train.models import Dataset, Round
 from train.recipes import PRESETS, RoundSettings, preset_for
 from train.rounds import launch_round
+from train.rule_forms import initial_of
+from train.rules import Rule
 
 ADDRESS = "/p/plain/rounds/launch/"
 
@@ -18,12 +21,17 @@ def page(client, alice, project):
     return client
 
 
+def usual_rule():
+    """What the page sends of a rule that takes all there is."""
+    return {name: "" if value is None else value for name, value in initial_of(Rule()).items()}
+
+
 @pytest.fixture
 def filled(policy):
     """What the page sends when only the policy was chosen."""
     settings = {name: "" if value is None else value for name, value in asdict(RoundSettings()).items()}
     del settings["deterministic"]  # a box that is not ticked
-    return settings | {"start": policy.pk, "reference": ""}
+    return usual_rule() | settings | {"start": policy.pk, "reference": ""}
 
 
 @pytest.fixture
@@ -75,7 +83,7 @@ def test_each_preset_fills_the_page_and_launches(page, project, judged, policy, 
     assert form.chosen == preset.key
     assert preset.source in response.content.decode().replace("&#x27;", "'")
     sent = {name: "" if form[name].value() is None else form[name].value() for name in form.fields}
-    sent |= {"start": policy.pk, "deterministic": ""}
+    sent |= usual_rule() | {"start": policy.pk, "deterministic": ""}
     assert page.post(ADDRESS, sent).status_code == 302
     assert RoundSettings(**Round.objects.get(number=2).configuration) == preset.settings
 
@@ -223,9 +231,73 @@ def test_numbers_are_written_as_people_type_them():
     ]
 
 
+def test_it_trains_on_what_the_rule_takes(page, judged, filled):
+    page.post(ADDRESS, filled | {"expansion": "best", "opinions": "majority", "pairs_per_prompt": "2", "cap_seed": "9"})
+    rule = Rule(expansion="best", opinions="majority", pairs_per_prompt=2, cap_seed=9)
+    assert Round.objects.get().dataset.made_by == rule
+
+
+def test_the_rule_begins_as_in_the_round_whose_settings_are_taken(page, project, judged, policy, dora):
+    launch_round(project, policy, RoundSettings(), rule=Rule(agreement=67, people_left_out=(dora.pk,)))
+    which = page.get(ADDRESS).context["which"]
+    assert (which["agreement"].value(), list(which["people_left_out"].value())) == (67, [dora.pk])
+    assert page.get(ADDRESS, {"like": "small"}).context["which"]["agreement"].value() == 0
+
+
+def test_a_dataset_that_there_is_can_be_chosen(page, project, judged, filled):
+    dataset = current_dataset(project, rule=Rule(settlements="aside"))
+    response = page.post(ADDRESS, filled | {"dataset": "1", "count": "1"})
+    assert "in dataset 1. Settlements aside." in response.content.decode()
+    page.post(ADDRESS, filled | {"dataset": "1"})
+    assert Round.objects.get().dataset == dataset
+    response = page.post(ADDRESS, filled | {"dataset": "7"})
+    assert response.context["which"].errors["dataset"] == ["There is no such frozen dataset. Choose one of the list."]
+
+
+def test_it_counts_what_the_rule_would_give_and_launches_nothing(page, judged, filled):
+    response = page.post(ADDRESS, filled | {"overlap": "2", "count": "1"})
+    text = response.content.decode()
+    assert "0 pairs" in text
+    assert "wait for another opinion" in text
+    assert response.context["form"]["beta"].value() == "0.1"  # what was typed stays
+    assert not Round.objects.exists()
+
+
+def test_htmx_gets_the_counts_and_the_sample_alone(page, judged, filled):
+    response = page.post(ADDRESS, filled, headers={"HX-Request": "true", "HX-Target": "counts"})
+    text = response.content.decode()
+    assert text.lstrip().startswith('<div id="counts"')
+    assert '<div id="samples" hx-swap-oob="true">' in text
+    assert "3 of the 3 pairs, drawn at random." in text
+    assert not Round.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"overlap": "0"}, "overlap", "Give a whole number from 1 to 1,000."),
+        ({"agreement": "101"}, "agreement", "Give a whole number from 0 to 100."),
+        ({"since": "dates"}, "first_day", "“From” and “To” must both be given where “Judged” is dates."),
+        (
+            {"since": "dates", "first_day": "2026-03-02", "last_day": "2026-03-01"},
+            "first_day",
+            "“From” must not be after “To”, got 2026-03-02 and 2026-03-01.",
+        ),
+        ({"first_day": "soon"}, "first_day", "Give a day such as 2026-03-31."),
+        ({"people_left_out": ["0"]}, "people_left_out", "One of these is not to be had here. Choose of the list."),
+        ({"expansion": "some"}, "expansion", "Choose one of: all pairs, neighbours only, best against the rest."),
+    ],
+)
+def test_it_says_what_is_wrong_with_a_rule(page, judged, filled, changes, field, message):
+    response = page.post(ADDRESS, filled | changes)
+    assert response.context["which"].errors == {field: [message]}
+    assert "What is wrong is said at its field." in response.content.decode()
+    assert not Round.objects.exists()
+
+
 def test_queries(page, project, policy, judged, adapter, django_assert_num_queries):
     # 1 session, 2 person, 3 project, 4 membership; defaults: 5 newest policy, 6 last round; pairs: 7 last round,
-    # 8 figures; 9 the next number; the policies to choose from: 10 whether the first is empty, 11 to start from,
-    # 12 for the reference
-    with django_assert_num_queries(13):
+    # 8 figures, 9 who is left out; 10 the next number; the policies to choose from: 11 to start from and 12 whether
+    # there are any, 13 for the reference; of the rule: 14 datasets, 15 people and 16 policies; 17 to 30 what it gives
+    with django_assert_num_queries(30):
         page.get(ADDRESS)

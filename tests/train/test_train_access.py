@@ -1,9 +1,15 @@
 import pytest
 from django.urls import reverse
 
-PAGES = ("rounds", "launch_round", "round", "evaluation", "datasets", "download_dataset")
-ACTIONS = ("cancel_round", "resume_round", "freeze_dataset")
-ARGUMENTS = {"round": [1], "cancel_round": [1], "resume_round": [1], "download_dataset": [1, "train"]}
+PAGES = ("rounds", "launch_round", "round", "evaluation", "datasets", "freeze_dataset", "download_dataset")
+ACTIONS = ("cancel_round", "resume_round", "freeze_again")
+ARGUMENTS = {
+    "round": [1],
+    "cancel_round": [1],
+    "resume_round": [1],
+    "download_dataset": [1, "train"],
+    "freeze_again": [1],
+}
 
 
 def call(client, name):

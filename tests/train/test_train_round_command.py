@@ -1,5 +1,6 @@
 import io
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -7,8 +8,10 @@ from django.core.management import CommandError, call_command
 from generation.models import Policy
 from jobs import follow
 from jobs.models import Job
+from train.datasets import current_dataset
 from train.models import Round
 from train.recipes import PRESETS, RoundSettings
+from train.rules import Rule
 
 
 def train(*options):
@@ -44,6 +47,42 @@ def test_it_begins_with_a_preset_and_takes_every_setting(judged, policy):
     assert RoundSettings(**Round.objects.get().configuration) == replace(full, deterministic=True, **changes)
     with pytest.raises(CommandError, match="--like: there are none called 'huge'. There are: 1, small, medium"):
         train("--like", "huge")
+
+
+def test_it_takes_a_rule_by_the_fields_names(judged, policy, dora):
+    options = "--since dates --first-day 2026-01-01 --last-day 2099-01-01 --agreement 67 --expansion best"
+    more = "--pairs-per-prompt 6 --people-left-out dora --opinions majority --settlements aside"
+    train(*options.split(), *more.split(), "--policies", "Tiny base", "--no-wait")
+    assert Round.objects.get().dataset.made_by == Rule(
+        since="dates",
+        first_day=date(2026, 1, 1),
+        last_day=date(2099, 1, 1),
+        agreement=67,
+        expansion="best",
+        pairs_per_prompt=6,
+        people_left_out=(dora.pk,),
+        opinions="majority",
+        settlements="aside",
+        policies=(policy.pk,),
+    )
+
+
+def test_it_trains_on_a_dataset_that_there_is(project, judged, policy):
+    dataset = current_dataset(project, rule=Rule(expansion="best"))
+    train("--dataset", "1", "--no-wait")
+    assert Round.objects.get().dataset == dataset
+    with pytest.raises(CommandError, match="Plain answers has no dataset 3. Known: 1."):
+        train("--dataset", "3")
+
+
+def test_it_says_what_is_wrong_with_a_rule(judged, policy):
+    with pytest.raises(CommandError, match="--overlap: Give a whole number from 1 to 1,000."):
+        train("--overlap", "0")
+    with pytest.raises(CommandError, match="--people-left-out: One of these is not to be had here."):
+        train("--people-left-out", "nobody")
+    with pytest.raises(CommandError, match="--first-day: “From” and “To” must both be given"):
+        train("--since", "dates")
+    assert not Round.objects.exists()
 
 
 def test_it_follows_the_round_and_names_the_policy(judged, policy, monkeypatch):

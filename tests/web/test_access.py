@@ -131,7 +131,9 @@ TABLE = [
     ("contest", admins(200, arguments={"pk": "contest"})),
     ("stop_contest", admins(302, arguments={"pk": "contest"}, post={})),
     ("datasets", admins(200)),
-    ("freeze_dataset", admins(302, post={})),
+    ("freeze_dataset", admins(200)),
+    ("freeze_dataset", admins(200, post={})),
+    ("freeze_again", admins(302, arguments={"number": 1}, post={})),
     ("download_dataset", admins(200, arguments={"number": 1, "part": "train"})),
 ]
 

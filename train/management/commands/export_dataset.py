@@ -4,12 +4,21 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from generation.finding import project_named
+from generation.finding import check, project_named
 from jobs.files import whole_file
 from projects.models import Project, Prompt
-from train.datasets import PARTS, DatasetGone, NothingToTrainOn, current_dataset, export
+from train.datasets import (
+    PARTS,
+    DatasetGone,
+    NoSuchDataset,
+    NothingToTrainOn,
+    current_dataset,
+    export,
+    frozen_dataset,
+)
 from train.models import Dataset
-from train.rules import Rule, Settlements
+from train.rule_forms import add_rule_options, rule_form
+from train.rules import Rule
 
 PLAIN_FILE = 0o644
 
@@ -19,19 +28,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's name in addresses, such as demo")
-        parser.add_argument("--dataset", type=int, help="its number; without it, all that is judged by now is frozen")
-        parser.add_argument(
-            "--settlements",
-            choices=Settlements.values,
-            default=Settlements.WIN,
-            help="whether settlements win over the votes, or are left aside, in a dataset that is frozen now",
-        )
+        parser.add_argument("--dataset", type=int, help="its number; without it, what the rule takes by now is frozen")
+        add_rule_options(parser)
         parser.add_argument("--part", choices=PARTS, default=Prompt.Side.TRAIN)
         parser.add_argument("--output", default="-", help="a file, or - for the terminal")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = project_named(options["project"])
-        dataset = find_dataset(project, options["dataset"], options["settlements"])
+        dataset = find_dataset(project, options)
         try:
             lines = export(dataset, options["part"])
             if options["output"] == "-":
@@ -56,16 +60,12 @@ def write(lines: Iterator[str], path: Path) -> None:
         raise CommandError(f"--output: {path} cannot be written: {error.strerror}.") from error
 
 
-def find_dataset(project: Project, number: int | None, settlements: str) -> Dataset:
-    if number is None:
-        try:
-            return current_dataset(project, rule=Rule(settlements=settlements))
-        except NothingToTrainOn as error:
-            raise CommandError(str(error)) from error
-    dataset: Dataset | None = project.datasets.filter(number=number).first()
-    if dataset is None:
-        known = ", ".join(map(str, project.datasets.order_by("number").values_list("number", flat=True))) or "none yet"
-        raise CommandError(f"{project} has no dataset {number}. Known: {known}.")
-    if not dataset.frozen_at:
-        raise CommandError(f"Dataset {number} is not frozen yet: its round does that when it starts.")
-    return dataset
+def find_dataset(project: Project, options: dict[str, Any]) -> Dataset:
+    which = rule_form(project, options, Rule())
+    check(which)
+    try:
+        if options["dataset"] is None:
+            return current_dataset(project, rule=which.rule())
+        return frozen_dataset(project, options["dataset"])
+    except (NothingToTrainOn, NoSuchDataset) as error:
+        raise CommandError(str(error)) from error

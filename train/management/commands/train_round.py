@@ -5,11 +5,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation.finding import check, policy_named, project_named
 from jobs.follow import follow
-from train.datasets import NothingToTrainOn
+from train.datasets import NoSuchDataset, NothingToTrainOn, frozen_dataset
 from train.figures import pair_figures
 from train.forms import LaunchForm
 from train.models import Round
 from train.recipes import PRESETS
+from train.rule_forms import add_rule_options, rule_form
 
 POLICIES = ("start", "reference")
 SETTINGS = [name for name in LaunchForm.base_fields if name not in POLICIES]
@@ -36,6 +37,8 @@ class Command(BaseCommand):
                 parser.add_argument(
                     option, choices=[key for key, _ in getattr(field, "choices", [])] or None, help=words
                 )
+        add_rule_options(parser)
+        parser.add_argument("--dataset", type=int, help="number of a frozen dataset to train on, instead of a rule")
         parser.add_argument("--no-wait", action="store_true", help="queue the round and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,10 +53,13 @@ class Command(BaseCommand):
             policy = policy_named(project, options[key]) if options[key] else values.get(key)
             values[key] = policy and policy.pk
         form = LaunchForm(project, values)
+        which = rule_form(project, options, beginning.chosen_rule)
         check(form)
+        check(which)
         try:
-            round = form.launch()
-        except NothingToTrainOn as error:
+            dataset = frozen_dataset(project, options["dataset"]) if options["dataset"] is not None else None
+            round = form.launch(rule=which.rule(), dataset=dataset)
+        except (NothingToTrainOn, NoSuchDataset) as error:
             raise CommandError(str(error)) from error
         if round is None:
             check(form)

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0001_initial'),
-        ('train', '0004_rules'),
+        ('train', '0005_rules'),
     ]
 
     operations = [
