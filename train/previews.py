@@ -13,7 +13,7 @@ from train.counting import Counted, Decided, Lost
 from train.datasets import by_now, counted_in, last_round
 from train.rules import Rule
 
-MOST_READ = 20_000  # revisions read for the counts: of more, every so manieth prompt stands for the others
+MOST_READ = 10_000  # revisions read for the counts: of more, every so manieth prompt stands for the others
 SAMPLES = 3
 
 
@@ -52,7 +52,7 @@ class Preview:
 def preview(project: Project, rule: Rule, draw: int = 0) -> Preview:
     """Count what the rule gives now. `draw` is the seed of the pairs that are shown.
 
-    Up to MOST_READ revisions are read, whatever the project's size: which takes about a quarter of a second.
+    Some MOST_READ revisions are read at most, whatever the size of the project.
 
     Raises:
         NothingToTrainOn: the rule begins with the last round, and there is none.

@@ -101,7 +101,7 @@ class RuleForm(forms.Form):
     expansion = choice("From a ranking", "Four answers give up to six pairs.", dict(Expansion.choices))
     opinions = choice(
         "Several opinions",
-        "With all votes kept, a pair is as sure as its votes. A tie is a vote against unanimity.",
+        "Where all votes are kept, a round’s settings “Votes” and “Ties” weigh them. A tie is not unanimous.",
         dict(Opinions.choices),
     )
     pairs_per_prompt = whole_number(

@@ -131,7 +131,7 @@ PAGES = [
         for slug in ("full", "nothing-yet")
         for page in (
             *("", "prompts/", "people/", "settings/", "sampling/", "policies/", "review/", "numbers/"),
-            *("rounds/", "rounds/launch/", "evaluation/", "datasets/"),
+            *("rounds/", "rounds/launch/", "evaluation/", "datasets/", "datasets/freeze/"),
         )
     ],
     Look("alice", "/p/full/sampling/{job}/"),
