@@ -39,6 +39,7 @@ def test_what_is_said_anew_is_a_change(project, comparisons, bob):
 def test_what_others_judge_later_is_none(project, comparisons, dora):
     dataset = current_dataset(project)
     say(dora, comparisons[0], best_of(0, 2))
+    say(dora, comparisons[0], best_of(1, 2))
     assert changes(project, dataset) == 0
 
 

@@ -127,6 +127,8 @@ def test_a_ranking_gives_the_pairs_wanted(expansion, expected):
     (counted,) = count(said(FOUR), expansion=expansion)
     assert sorted(pair[:2] for pair in counted.pairs) == expected
     assert set(counted.revisions) == {1}
+    tied = [(vote.first, vote.second) for vote in count_votes(counted.rankings) if vote.ties]
+    assert tied == ([] if expansion == "best" else [(0, 1)])
 
 
 def test_the_ties_of_a_ranking_are_said_once():

@@ -267,7 +267,7 @@ def test_htmx_gets_the_counts_and_the_sample_alone(page, judged, filled):
     response = page.post(ADDRESS, filled, headers={"HX-Request": "true", "HX-Target": "counts"})
     text = response.content.decode()
     assert text.lstrip().startswith('<div id="counts"')
-    assert '<div id="samples" hx-swap-oob="true">' in text
+    assert '<div id="samples" hx-swap-oob="true"' in text
     assert "3 of the 3 pairs, drawn at random." in text
     assert not Round.objects.exists()
 

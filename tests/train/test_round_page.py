@@ -76,6 +76,7 @@ def test_it_shows_a_running_round(page, running, add_metrics):
     assert "<dt>Learning rate</dt><dd>2e-4</dd>" in text
     assert "<dt>Speed</dt><dd>1,630 tokens/s</dd>" in text
     assert "Cancel round" in text
+    assert "All that was judged." in text  # the rule of its dataset
 
 
 def test_it_shows_what_a_round_waits_for(page, running):

@@ -33,8 +33,11 @@ def test_the_counts_follow_the_rule(live_server, browser, alice, project, all_ju
     page.get_by_role("button", name="Count and draw again").click()
     page.locator("#counts button[value='3']").wait_for()
     assert page.locator("#samples").count() == page.locator("#counts").count() == 1
-    assert refused == []
     assert not Round.objects.exists()
+    page.get_by_role("button", name="Train round 1").click()
+    page.wait_for_url("**/rounds/1/")
+    assert Round.objects.get().dataset.made_by.overlap == 1
+    assert refused == []
 
 
 def test_a_dataset_is_frozen_by_its_rule_without_scripts(live_server, browser, alice, project, all_judged):
