@@ -28,6 +28,7 @@ from train.rules import Rule, Since
 PARTS = (Prompt.Side.TRAIN, Prompt.Side.HELD_OUT)
 BATCH = 500
 USUAL = Rule()
+MIX, PRIME = 742_938_285, 2**31 - 1  # one step of Fishman and Moore's generator: it breaks up what comes by turns
 
 
 class NothingToTrainOn(ValueError):
@@ -159,7 +160,7 @@ def counted_in(dataset: Dataset, part: str, one_in: int = 1) -> Iterator[Counted
     """
     prompts = Prompt.objects.filter(project=dataset.project, side=part)
     if one_in > 1:
-        prompts = prompts.annotate(place=F("pk") % one_in).filter(place=0)
+        prompts = prompts.annotate(place=F("pk") * MIX % PRIME % one_in).filter(place=0)
     return count_all(read_said(prompts, dataset.as_of), scope_of(dataset))
 
 

@@ -7,7 +7,7 @@ import pytest
 from annotate.judging import Choice, Kind, best_of, record, tie
 from projects.models import Prompt
 from train import previews
-from train.datasets import NothingToTrainOn, current_dataset
+from train.datasets import MIX, PRIME, NothingToTrainOn, current_dataset
 from train.previews import preview
 from train.recipes import RoundSettings
 from train.rounds import launch_round
@@ -58,7 +58,8 @@ def test_sample_pairs_are_drawn_by_a_seed(project, judged):
 def test_of_very_many_every_so_manieth_prompt_is_looked_at(project, judged, monkeypatch):
     monkeypatch.setattr(previews, "MOST_READ", 2)
     found = preview(project, Rule())
-    looked_at = [prompt for prompt in judged if prompt.pk % 2 == 0 and prompt.side == Prompt.Side.TRAIN]
+    taken = [prompt for prompt in judged if prompt.pk * MIX % PRIME % 2 == 0]
+    looked_at = [prompt for prompt in taken if prompt.side == Prompt.Side.TRAIN]
     assert (found.one_in, found.pairs, found.judged) == (2, 2 * len(looked_at), 2 * len(looked_at))
 
 
