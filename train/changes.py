@@ -75,14 +75,8 @@ def _said(comparisons: Sequence[int]) -> dict[int, list[Said]]:
 def _scope(dataset: Dataset, exclusions: list[Exclusion], comparisons: Collection[int]) -> Scope:
     """Return the dataset's scope; the most for a prompt is set aside, as it says nothing of one comparison."""
     rule = replace(dataset.made_by, pairs_per_prompt=None)
-    written = slots_of(dataset.project_id, rule.policies, comparisons) if rule.policies and comparisons else {}
-    return Scope(
-        rule,
-        as_of=dataset.as_of,
-        after=dataset.after,
-        left_out=left_out_at(exclusions, dataset.created_at),
-        written=written if rule.policies else None,
-    )
+    left_out = left_out_at(exclusions, dataset.created_at)
+    return Scope(rule, dataset.as_of, dataset.after, left_out, slots_of(rule.policies, comparisons))
 
 
 def _differs(rows: list[Said], then: Scope, now: Scope) -> bool:

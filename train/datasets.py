@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -161,20 +163,23 @@ def counted_in(dataset: Dataset, part: str, one_in: int = 1) -> Iterator[Counted
     prompts = Prompt.objects.filter(project=dataset.project, side=part)
     if one_in > 1:
         prompts = prompts.annotate(place=F("pk") * MIX % PRIME % one_in).filter(place=0)
-    return count_all(read_said(prompts, dataset.as_of), scope_of(dataset))
+    scope = scope_of(dataset)
+    for said in pages_of_said(prompts, dataset.as_of):
+        written = slots_of(scope.rule.policies, {one.comparison for one in said})
+        yield from count_all(said, replace(scope, written=written))
 
 
-def read_said(prompts: "QuerySet[Prompt]", as_of: int) -> Iterator[Said]:
+def pages_of_said(prompts: "QuerySet[Prompt]", as_of: int) -> Iterator[list[Said]]:
     """Yield all that was said of answers to these prompts up to a revision, by prompt, comparison and age.
 
-    It pages through them: no read stays open in which others' writes could come between.
+    It comes some prompts at a time: no read stays open in which others' writes could come between.
     """
     last = 0
     while page := list(prompts.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
         last = page[-1]
         # The prompts are of one project: naming it here would make SQLite read all that was said in it.
         said = Revision.objects.filter(judgement__comparison__prompt__in=page, pk__lte=as_of)
-        yield from read_revisions(said.filter(judgement__comparison__purpose=Comparison.Purpose.TRAIN))
+        yield list(read_revisions(said.filter(judgement__comparison__purpose=Comparison.Purpose.TRAIN)))
 
 
 def read_revisions(revisions: "QuerySet[Revision]") -> Iterator[Said]:
@@ -209,15 +214,9 @@ def _tuples(text: str) -> tuple[Any, ...]:
 
 def scope_of(dataset: Dataset) -> Scope:
     """Return a dataset's rule with what it means at the moment the dataset was made; one that is not stored: now."""
-    rule = dataset.made_by
     exclusions = Exclusion.objects.filter(project=dataset.project)
-    return Scope(
-        rule,
-        as_of=dataset.as_of,
-        after=dataset.after,
-        left_out=left_out_at(exclusions, dataset.created_at if dataset.pk else None),
-        written=slots_of(dataset.project_id, rule.policies) if rule.policies else None,
-    )
+    left_out = left_out_at(exclusions, dataset.created_at if dataset.pk else None)
+    return Scope(dataset.made_by, dataset.as_of, dataset.after, left_out)
 
 
 def left_out_at(exclusions: Iterable[Exclusion], moment: datetime | None) -> dict[int, datetime]:
@@ -231,15 +230,17 @@ def left_out_at(exclusions: Iterable[Exclusion], moment: datetime | None) -> dic
     return {one.person_id: one.since for one in exclusions if held(one)}
 
 
-def slots_of(
-    project: int, policies: Sequence[int], comparisons: Collection[int] | None = None
-) -> dict[int, frozenset[int]]:
-    """Return, by comparison of the project, or of these, the slots whose answers these policies wrote."""
-    slots = Slot.objects.filter(comparison__project=project, completion__policy__in=policies).order_by("comparison")
-    if comparisons is not None:
-        slots = slots.filter(comparison__in=comparisons)
-    by_comparison = groupby(slots.values_list("comparison", "number"), key=lambda slot: slot[0])
-    return {comparison: frozenset(number for _, number in rows) for comparison, rows in by_comparison}
+def slots_of(policies: Sequence[int], comparisons: Collection[int]) -> dict[int, frozenset[int]] | None:
+    """Return, by comparison, the slots whose answers these policies wrote; None where no policies are named."""
+    if not policies:
+        return None
+    # Who wrote is asked of each slot here: SQLite would begin with all that the policies ever wrote.
+    slots = Slot.objects.filter(comparison__in=comparisons).values_list("comparison", "number", "completion__policy")
+    found: defaultdict[int, set[int]] = defaultdict(set)
+    for comparison, number, policy in slots:
+        if policy in policies:
+            found[comparison].add(number)
+    return {comparison: frozenset(numbers) for comparison, numbers in found.items()}
 
 
 # ---- Files
