@@ -80,5 +80,5 @@ def test_a_rule_is_said_in_a_sentence():
 
 
 def test_the_migration_writes_rules_that_are_read():
-    migration = importlib.import_module("train.migrations.0004_rules")
+    migration = importlib.import_module("train.migrations.0005_rules")
     assert list(usual_rule().items()) == list({**migration.USUAL, "settlements": "win"}.items())
