@@ -162,12 +162,7 @@ def record(
     """
     if not settles:
         one_at_a_time(person)  # first the person, then the comparison: always in this order
-    # The row's lock: two submits for one comparison take turns.
-    answers = _answers_locked(
-        comparison=comparison.pk, project=comparison.project_id, person=person.pk, client_key=client_key
-    )
-    if not answers or (answers[0].comparison.purpose == Comparison.Purpose.PRACTICE and not settles):
-        raise Comparison.DoesNotExist
+    answers = _lock(person, comparison, client_key, settles)
     asked = answers[0]
     comparison = asked.comparison
     if asked.sent:
@@ -202,6 +197,15 @@ def record(
     if not settles:
         _fill_a_place(person, comparison, before, revision, asked.excluded)
     return revision
+
+
+def _lock(person: User, comparison: Comparison, client_key: str, settles: bool) -> list[Any]:
+    """Return `_asked` of the comparison. The row's lock: two submits for one comparison take turns."""
+    ids = {"comparison": comparison.pk, "project": comparison.project_id, "person": person.pk}
+    answers = _answers_locked(**ids, client_key=client_key)
+    if not answers or (answers[0].comparison.purpose == Comparison.Purpose.PRACTICE and not settles):
+        raise Comparison.DoesNotExist
+    return answers
 
 
 def _vote(person: User, comparison: Comparison, known: int | None) -> Judgement:
