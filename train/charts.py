@@ -204,20 +204,10 @@ def _two(title: str, quantity: str, what: str, metrics: Metrics, key: str, facto
 
 
 def gradient_chart(metrics: Metrics) -> Chart | None:
-    raw = series(metrics.steps, "grad_norm")
-    if not raw:
-        return None
-    now = decimal(smooth(raw)[-1][1], 2)
-    return _chart(
-        f"The gradient’s norm is near {now}",
-        f"before clipping, smoothed; at most {decimal(max(value for _, value in raw), 2)}",
-        f"Norm of the gradient before clipping: {now}",
-        raw,
-        metrics,
-        lambda value: decimal(value, 2),
-        before=metrics.before("grad_norm"),
-        zero=True,
-    )
+    title, sentence = "The gradient’s norm is near {}", "Norm of the gradient before clipping: {}"
+    most = max((value for _, value in series(metrics.steps, "grad_norm")), default=0.0)
+    quantity = f"before clipping, smoothed; at most {decimal(most, 2)}"
+    return _from_zero(metrics, "grad_norm", 2, title, quantity, sentence)
 
 
 def learning_rate_chart(metrics: Metrics) -> Chart | None:
@@ -240,35 +230,43 @@ def _short(value: float) -> str:
 
 
 def speed_chart(metrics: Metrics) -> Chart | None:
-    raw = series(metrics.steps, "tokens_per_second")
-    if not raw:
-        return None
-    now = decimal(smooth(raw)[-1][1], 0)
-    return _chart(
-        f"{now} tokens a second",
-        "of prompts and answers, smoothed",
-        f"Tokens a second: {now}",
-        raw,
-        metrics,
-        lambda value: decimal(value, 0),
-        before=metrics.before("tokens_per_second"),
-        zero=True,
-    )
+    title, sentence = "{} tokens a second", "Tokens a second: {}"
+    return _from_zero(metrics, "tokens_per_second", 0, title, "of prompts and answers, smoothed", sentence)
 
 
 def memory_chart(metrics: Metrics) -> Chart | None:
-    raw = [(step, value / GB) for step, value in series(metrics.steps, "peak_memory_bytes")]
+    title, sentence = "{} GB of memory at most", "Most memory since the round began: {} GB"
+    return _from_zero(
+        metrics, "peak_memory_bytes", 1, title, "the most since the round began", sentence, 1 / GB, mean=False
+    )
+
+
+def _from_zero(
+    metrics: Metrics,
+    key: str,
+    decimals: int,
+    title: str,
+    quantity: str,
+    sentence: str,
+    factor: float = 1.0,
+    mean: bool = True,
+) -> Chart | None:
+    """Return a chart of one quantity of each step, its scale from zero on.
+
+    In title and sentence `{}` stands for its smoothed value, or without `mean` for its last one.
+    """
+    raw = [(step, factor * value) for step, value in series(metrics.steps, key)]
     if not raw:
         return None
-    now = decimal(raw[-1][1], 1)
+    now = decimal((smooth(raw) if mean else raw)[-1][1], decimals)
     return _chart(
-        f"{now} GB of memory at most",
-        "the most since the round began",
-        f"Most memory since the round began: {now} GB",
+        title.format(now),
+        quantity,
+        sentence.format(now),
         raw,
         metrics,
-        lambda value: decimal(value, 1),
-        before=metrics.before("peak_memory_bytes", 1 / GB),
+        lambda value: decimal(value, decimals),
+        before=metrics.before(key, factor),
         zero=True,
     )
 
